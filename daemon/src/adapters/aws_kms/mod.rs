@@ -1,0 +1,1 @@
+//! The `aws_kms` adapter.

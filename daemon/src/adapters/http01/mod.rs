@@ -1,0 +1,1 @@
+//! The `http01` adapter.

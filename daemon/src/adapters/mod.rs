@@ -1,0 +1,9 @@
+//! One folder per product, one file per port that it plays. Vendor types stop here.
+pub mod acme;
+pub mod aws_kms;
+pub mod cloudflare;
+pub mod craft;
+pub mod dns;
+pub mod files;
+pub mod http01;
+pub mod sqlite;

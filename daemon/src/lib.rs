@@ -1,0 +1,2 @@
+//! clavigerd: the daemon around `claviger-core`.
+pub mod adapters;
