@@ -27,7 +27,9 @@ async fn pebble_names_the_proxy_in_its_directory() -> Result<()> {
 #[tokio::test]
 async fn pebble_issues_through_the_proxy_what_openssl_verifies() -> Result<()> {
     let responder = Http01::start().await?;
-    let pebble = Pebble::start(PebbleOptions { http01_port: Some(responder.port), ..PebbleOptions::default() }).await?;
+    // This client gives up after three refused nonces in a row.
+    let options = PebbleOptions { rejected_nonces_percent: 0, ..PebbleOptions::default() };
+    let pebble = Pebble::start(PebbleOptions { http01_port: Some(responder.port), ..options }).await?;
     let proxy = Proxy::in_front_of(&pebble).await?;
     let (chain, key) = issue(&proxy, responder, "shop.example").await?;
     openssl::verify(&chain, &pebble.issuing_root().await?, "shop.example")?;
@@ -118,7 +120,8 @@ async fn a_mute_proxy_answers_nobody_until_it_is_healed() -> Result<()> {
 async fn the_challenge_server_answers_with_what_it_was_given() -> Result<()> {
     let dns = ChallengeDns::start().await?;
     dns.add_txt("_acme-challenge.shop.example", "proof").await?;
-    assert!(ask_txt(&dns, "_acme-challenge.shop.example").await?.ends_with(b"\x05proof"));
+    let answer = ask_txt(&dns, "_acme-challenge.shop.example").await?;
+    assert!(answer.windows(6).any(|bytes| bytes == b"\x05proof"), "{answer:?}");
     dns.set_servfail("_acme-challenge.shop.example").await?;
     assert_eq!(ask_txt(&dns, "_acme-challenge.shop.example").await?[3] & 0x0f, 2, "SERVFAIL");
     assert_eq!(dns.questions("_acme-challenge.shop.example").await?, 2);
