@@ -43,7 +43,7 @@ async fn pebble_issues_through_the_proxy_what_openssl_verifies() -> Result<()> {
 
 async fn renewal_info_can_be_set(pebble: &Pebble, chain: &str) -> Result<()> {
     pebble.set_renewal_info(chain, "no JSON at all").await?;
-    pebble.set_renewal_info("no certificate", "").await.unwrap_err();
+    pebble.set_renewal_info("no certificate", "").await.expect_err("there is nothing to set it for");
     assert_eq!(pebble.certificate_status("1234").await?, None);
     Ok(())
 }

@@ -35,6 +35,6 @@ pub use pebble::endpoint;
 pub use pebble::{CertificateStatus, KeyAlgorithm, Pebble, PebbleOptions, Profile};
 pub use ports::free_port;
 pub use process::{Process, Program};
-pub use proxy::{Fault, Logged, Proxy, RetryAfter, Rule, Status};
+pub use proxy::{Edit, Fault, Logged, Proxy, RetryAfter, Rule, Status};
 pub use scratch::Scratch;
 pub use wait::wait_until;

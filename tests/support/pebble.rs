@@ -151,7 +151,7 @@ impl Pebble {
             Some(_) => None,
             None => Some(ChallengeDns::start().await?),
         };
-        let resolver = options.dns_server.or(dns.as_ref().map(ChallengeDns::address));
+        let resolver = options.dns_server.or_else(|| dns.as_ref().map(ChallengeDns::address));
         let resolver = resolver.context("one of the two is set")?;
         let (address, management) = (loopback(free_port()?), loopback(free_port()?));
         let http01_port = options.http01_port.map_or_else(free_port, Ok)?;

@@ -20,7 +20,7 @@ use crate::{Pebble, Scratch, TestAuthority};
 mod answer;
 mod rules;
 
-pub use rules::{Fault, RetryAfter, Rule, Status};
+pub use rules::{Edit, Fault, RetryAfter, Rule, Status};
 
 /// A reverse proxy that loses, refuses, delays and falsifies as told. It stands in front of Pebble with TLS of its own.
 ///
