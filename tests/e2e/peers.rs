@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use claviger_tests::{
-    ChallengeDns, Fault, Ministack, Moto, Pebble, PebbleOptions, Proxy, RetryAfter, Rule, Status, client_trusting,
-    endpoint, openssl, promtool, tools,
+    ChallengeDns, Fault, Ministack, Moto, Pebble, PebbleOptions, PlainProxy, Proxy, RetryAfter, Rule, Status,
+    client_trusting, endpoint, openssl, promtool, tools,
 };
 use instant_acme::{
     Account, AuthorizationStatus, ChallengeType, Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
@@ -139,6 +139,20 @@ async fn moto_makes_a_key() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_key_whose_answer_was_lost_was_made_all_the_same() -> Result<()> {
+    let moto = Moto::start().await?;
+    let proxy = PlainProxy::start(moto.address()).await?;
+    let by_proxy = async |action| moto.kms_by(&proxy.endpoint(), "eu-west-1", action, &json!({})).await;
+    proxy.inject(Rule::on_action("CreateKey", Fault::LoseAnswer).once());
+    proxy.inject(Rule::on_action("CreateKey", Status::aws(400, "ThrottlingException", "Rate exceeded").into()).once());
+    by_proxy("CreateKey").await.unwrap_err();
+    assert!(by_proxy("CreateKey").await.unwrap_err().to_string().contains("ThrottlingException"));
+    assert_eq!(by_proxy("ListKeys").await?["Keys"].as_array().map(Vec::len), Some(1));
+    assert_eq!(proxy.count_done_actions("CreateKey"), 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn ministack_lists_the_key_that_it_made() -> Result<()> {
     let ministack = Ministack::start().await?;
     let made = ministack.kms("eu-west-1", "CreateKey", &json!({})).await?;
@@ -155,6 +169,14 @@ fn promtool_tells_good_metrics_from_bad() -> Result<()> {
     let unparsable = promtool::check_metrics("claviger_orders_total three\n").unwrap_err();
     assert!(unparsable.to_string().contains("error while linting"), "{unparsable}");
     promtool::check_metrics(&good.replace("_total", "")).expect_err("a counter whose name does not end in _total");
+    Ok(())
+}
+
+#[test]
+fn the_programs_under_test_are_built() -> Result<()> {
+    tools::binary("clavigerd")?;
+    tools::binary("clavigerctl")?;
+    tools::binary("claviger-of-another-world").unwrap_err();
     Ok(())
 }
 

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
@@ -5,11 +6,13 @@ use anyhow::{Context, Result, ensure};
 use reqwest::Client;
 use serde_json::Value;
 
+use crate::challenge_dns::loopback;
 use crate::{Process, Program, free_port, plain_client, tools};
 
 /// An AWS that nobody here wrote, at one address for all its services.
 #[derive(Debug)]
 pub struct Aws {
+    address: SocketAddr,
     endpoint: String,
     client: Client,
     process: Process,
@@ -21,6 +24,11 @@ impl Aws {
         &self.endpoint
     }
 
+    /// The same as a socket address, for a proxy.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its process, to freeze it, end it or read its log.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
@@ -28,10 +36,15 @@ impl Aws {
 
     /// Asks KMS directly, past the code under test: to see with other eyes what it did.
     pub async fn kms(&self, region: &str, action: &str, body: &Value) -> Result<Value> {
+        self.kms_by(&self.endpoint, region, action, body).await
+    }
+
+    /// The same by way of another endpoint, such as a proxy's.
+    pub async fn kms_by(&self, endpoint: &str, region: &str, action: &str, body: &Value) -> Result<Value> {
         let scope = format!("Credential=AKIAIOSFODNN7EXAMPLE/20260101/{region}/kms/aws4_request");
         let request = self
             .client
-            .post(&self.endpoint)
+            .post(endpoint)
             .header("authorization", format!("AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=unchecked"))
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", format!("TrentService.{action}"))
@@ -42,13 +55,15 @@ impl Aws {
         if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&text).with_context(|| text) }
     }
 
-    async fn start(program: Program, endpoint: String, health: &str) -> Result<Self> {
+    async fn start(program: Program, port: u16, health: &str) -> Result<Self> {
+        let address = loopback(port);
+        let endpoint = format!("http://{address}");
         let client = plain_client()?;
         let mut process = program.start()?;
         let url = format!("{endpoint}{health}");
         let healthy = async || client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success());
         process.ready(START, healthy).await?;
-        Ok(Self { endpoint, client, process })
+        Ok(Self { address, endpoint, client, process })
     }
 }
 
@@ -64,7 +79,7 @@ impl Moto {
         let program = Program::new("moto", tools::python()?)?
             .arguments(["-m", "moto.server", "-H", "127.0.0.1", "-p"])
             .argument(port.to_string());
-        Aws::start(program, format!("http://127.0.0.1:{port}"), "/moto-api/data.json").await.map(Self)
+        Aws::start(program, port, "/moto-api/data.json").await.map(Self)
     }
 }
 
@@ -84,7 +99,7 @@ impl Ministack {
             .variable("SERVICES", "kms,sts,iam")
             .variable("SFTP_ENABLED", "0")
             .variable("IOT_MTLS_ENABLED", "0");
-        Aws::start(program, format!("http://127.0.0.1:{port}"), "/_ministack/health").await.map(Self)
+        Aws::start(program, port, "/_ministack/health").await.map(Self)
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! | peer | is | why it is believed |
 //! | --- | --- | --- |
-//! | [`Pebble`] | an ACME CA, behind [`Proxy`] where faults are wanted | Let's Encrypt's own test server |
+//! | [`Pebble`] | an ACME CA, behind a [`Proxy`] where faults are wanted | Let's Encrypt's own test server |
 //! | [`ChallengeDns`] | the DNS that Pebble asks while it validates | comes with Pebble |
-//! | [`Moto`], [`Ministack`] | AWS KMS and STS | two makers; where one is wrong the other is right |
+//! | [`Moto`], [`Ministack`] | AWS KMS and STS, behind a [`PlainProxy`] for faults | two makers; where one is wrong the other is right |
 //! | [`promtool`] | judges metrics and rules | Prometheus' own |
 //! | [`openssl`] | verifies certificates | its verdict is what users' servers go by |
 //!
@@ -35,6 +35,6 @@ pub use pebble::endpoint;
 pub use pebble::{CertificateStatus, KeyAlgorithm, Pebble, PebbleOptions, Profile};
 pub use ports::free_port;
 pub use process::{Process, Program};
-pub use proxy::{Edit, Fault, Logged, Proxy, RetryAfter, Rule, Status};
+pub use proxy::{Edit, Fault, Logged, PlainProxy, Proxy, Relay, RetryAfter, Rule, Status};
 pub use scratch::Scratch;
 pub use wait::wait_until;

@@ -1,4 +1,6 @@
+use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
@@ -26,29 +29,12 @@ pub use rules::{Edit, Fault, RetryAfter, Rule, Status};
 ///
 /// ACME signs the URL of every request, so nothing is rewritten on the way: the name under which the proxy was called is
 /// passed on, and Pebble builds its URLs from it.
-///
-/// It runs on the test's own runtime; a test that blocks the thread stops it as well.
 #[derive(Debug)]
 pub struct Proxy {
-    address: SocketAddr,
+    relay: Relay,
     server_ca: PathBuf,
     authority: TestAuthority,
-    shared: Arc<Shared>,
-    accepting: AbortHandle,
     _scratch: Scratch,
-}
-
-/// A request that came by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Logged {
-    /// Its method.
-    pub method: String,
-    /// Its path.
-    pub path: String,
-    /// What the server behind said, where the request was passed on: `Some(201)` on newOrder is an order made.
-    pub upstream: Option<u16>,
-    /// What the client was told, where it was told anything.
-    pub answered: Option<u16>,
 }
 
 impl Proxy {
@@ -64,21 +50,13 @@ impl Proxy {
         let server_ca = scratch.write("server-ca.pem", authority.pem())?;
         let identity = authority.server(&["127.0.0.1", "localhost"])?;
         let acceptor = TlsAcceptor::from(identity.tls(&["h2", "http/1.1"])?);
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(upstream, connector(upstream_ca_pem)?));
-        let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared))).abort_handle();
-        Ok(Self { address, server_ca, authority, shared, accepting, _scratch: scratch })
+        let relay = Relay::start(upstream, Some((acceptor, connector(upstream_ca_pem)?))).await?;
+        Ok(Self { relay, server_ca, authority, _scratch: scratch })
     }
 
     /// The directory's URL by way of the proxy.
     pub fn directory(&self) -> String {
-        format!("https://{}{}", self.address, endpoint::DIRECTORY)
-    }
-
-    /// Where it hears.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+        format!("https://{}{}", self.address(), endpoint::DIRECTORY)
     }
 
     /// The CA of its own TLS, as a file.
@@ -89,6 +67,86 @@ impl Proxy {
     /// The same as text.
     pub fn server_ca_pem(&self) -> &str {
         self.authority.pem()
+    }
+}
+
+impl Deref for Proxy {
+    type Target = Relay;
+
+    fn deref(&self) -> &Relay {
+        &self.relay
+    }
+}
+
+/// The same without TLS, in front of moto, MiniStack or a simulator.
+#[derive(Debug)]
+pub struct PlainProxy(Relay);
+
+impl PlainProxy {
+    /// Starts one in front of any HTTP server on loopback.
+    pub async fn start(upstream: SocketAddr) -> Result<Self> {
+        Relay::start(upstream, None).await.map(Self)
+    }
+
+    /// The address to give as an endpoint.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address())
+    }
+}
+
+impl Deref for PlainProxy {
+    type Target = Relay;
+
+    fn deref(&self) -> &Relay {
+        &self.0
+    }
+}
+
+/// What both kinds of proxy do.
+///
+/// It runs on the test's own runtime; a test that blocks the thread stops it as well.
+#[derive(Debug)]
+pub struct Relay {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: AbortHandle,
+}
+
+/// A request that came by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// Its method.
+    pub method: String,
+    /// Its path.
+    pub path: String,
+    /// The action of a request to AWS, such as `CreateKey`.
+    pub action: Option<String>,
+    /// What the server behind said, where the request was passed on: `Some(201)` on newOrder is an order made.
+    pub upstream: Option<u16>,
+    /// What the client was told, where it was told anything.
+    pub answered: Option<u16>,
+}
+
+impl Logged {
+    /// Whether the server behind did what was asked for, and whether or not the answer arrived.
+    pub fn done(&self) -> bool {
+        self.upstream.is_some_and(|status| (200..300).contains(&status))
+    }
+}
+
+impl Relay {
+    async fn start(upstream: SocketAddr, tls: Option<(TlsAcceptor, TlsConnector)>) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let (acceptor, connector) = tls.unzip();
+        let shared = Arc::new(Shared { upstream, connector, rules: Mutex::default(), log: Mutex::default() });
+        let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared))).abort_handle();
+        Ok(Self { address, shared, accepting })
+    }
+
+    /// Where it hears.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Adds a rule; of those that match a request, the oldest that is not used up decides.
@@ -101,7 +159,7 @@ impl Proxy {
         self.shared.rules().clear();
     }
 
-    /// All requests so far, in the order of their end; mute ones are missing until their client gives up.
+    /// All requests so far, in the order of their end; mute ones are missing.
     pub fn requests(&self) -> Vec<Logged> {
         self.shared.log().clone()
     }
@@ -113,38 +171,40 @@ impl Proxy {
 
     /// How often the server behind did what was asked for on such paths, whether or not the answer arrived.
     pub fn count_done(&self, path: &str) -> usize {
-        let done = |logged: &&Logged| logged.upstream.is_some_and(|status| (200..300).contains(&status));
-        self.shared.log().iter().filter(|logged| logged.path.starts_with(path)).filter(done).count()
+        self.shared.log().iter().filter(|logged| logged.path.starts_with(path) && logged.done()).count()
+    }
+
+    /// How often AWS did an action, whether or not the answer arrived.
+    pub fn count_done_actions(&self, action: &str) -> usize {
+        self.shared.log().iter().filter(|logged| logged.action.as_deref() == Some(action) && logged.done()).count()
     }
 }
 
-impl Drop for Proxy {
+impl Drop for Relay {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
-#[derive(Debug)]
 struct Shared {
     upstream: SocketAddr,
-    connector: Connector,
+    connector: Option<TlsConnector>,
     rules: Mutex<Vec<Rule>>,
     log: Mutex<Vec<Logged>>,
 }
 
-struct Connector(TlsConnector);
-
-impl std::fmt::Debug for Connector {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Connector")
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Shared").field("upstream", &self.upstream).field("rules", &self.rules).finish()
     }
 }
 
-impl Shared {
-    fn new(upstream: SocketAddr, connector: TlsConnector) -> Self {
-        Self { upstream, connector: Connector(connector), rules: Mutex::default(), log: Mutex::default() }
-    }
+/// A connection, with TLS or without.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Shared {
     fn rules(&self) -> MutexGuard<'_, Vec<Rule>> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,10 +213,12 @@ impl Shared {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn connect(&self) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
-        let name = ServerName::from(self.upstream.ip());
+    async fn connect(&self) -> Result<Box<dyn Stream>> {
         let stream = TcpStream::connect(self.upstream).await?;
-        Ok(self.connector.0.connect(name, stream).await?)
+        Ok(match &self.connector {
+            None => Box::new(stream),
+            Some(tls) => Box::new(tls.connect(ServerName::from(self.upstream.ip()), stream).await?),
+        })
     }
 }
 
@@ -169,17 +231,28 @@ fn connector(ca_pem: &str) -> Result<TlsConnector> {
 }
 
 /// Dropping the set, when this task is aborted, ends every connection.
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, acceptor.clone(), Arc::clone(&shared)));
+        connections.spawn(greet(stream, acceptor.clone(), Arc::clone(&shared)));
         while connections.try_join_next().is_some() {}
     }
 }
 
+async fn greet(stream: TcpStream, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    match acceptor {
+        None => serve(stream, shared).await,
+        Some(tls) => {
+            // A client that does not trust the proxy hangs up, and that is its own affair.
+            if let Ok(stream) = tls.accept(stream).await {
+                serve(stream, shared).await;
+            }
+        }
+    }
+}
+
 /// Serves a connection until it ends or a rule breaks it; then it is dropped as a whole, HTTP/2 streams and all.
-async fn serve(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>) {
-    let Ok(stream) = acceptor.accept(stream).await else { return };
+async fn serve(stream: impl Stream + 'static, shared: Arc<Shared>) {
     let broken = Arc::new(Notify::new());
     let service = service_fn(|request| answer::answer(Arc::clone(&shared), Arc::clone(&broken), request));
     let server = auto::Builder::new(TokioExecutor::new());

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::Notify;
 
 use super::rules::{Fault, RetryAfter, Status};
-use super::{Logged, Shared};
+use super::{Logged, Shared, rules};
 
 /// Answers a request, by the first rule that it meets.
 pub(super) async fn answer(
@@ -24,12 +24,7 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
     let fault = shared.rules().iter_mut().find_map(|rule| rule.meet(&request));
-    let mut logged = Logged {
-        method: request.method().to_string(),
-        path: request.uri().path().into(),
-        upstream: None,
-        answered: None,
-    };
+    let mut logged = Logged::of(&request);
     let answer = obey(&shared, fault, request, &mut logged).await;
     logged.answered = answer.as_ref().map(|answer| answer.status().as_u16());
     shared.log().push(logged);
@@ -65,6 +60,13 @@ async fn obey(
         Some(Fault::Edit(edit)) => Some(Answer::whole(head, edit(&body).into())),
         Some(Fault::Truncate) => Some(Answer::cut(head, &body)),
         _ => Some(Answer::whole(head, body)),
+    }
+}
+
+impl Logged {
+    fn of<B>(request: &Request<B>) -> Self {
+        let (method, path) = (request.method().to_string(), request.uri().path().into());
+        Self { method, path, action: rules::action(request).map(Into::into), upstream: None, answered: None }
     }
 }
 

@@ -9,6 +9,7 @@ use hyper::body::Bytes;
 #[derive(Clone, Debug)]
 pub struct Rule {
     path: String,
+    action: Option<String>,
     method: Option<Method>,
     passes: usize,
     left: Option<usize>,
@@ -18,7 +19,12 @@ pub struct Rule {
 impl Rule {
     /// Happens on every request whose path begins so.
     pub fn on(path: &str, fault: Fault) -> Self {
-        Self { path: path.into(), method: None, passes: 0, left: None, fault }
+        Self { path: path.into(), action: None, method: None, passes: 0, left: None, fault }
+    }
+
+    /// Happens on every request to AWS for this action, such as `CreateKey`.
+    pub fn on_action(action: &str, fault: Fault) -> Self {
+        Self { action: Some(action.into()), ..Self::on("/", fault) }
     }
 
     /// Happens on requests with this method only.
@@ -50,8 +56,7 @@ impl Rule {
 
     /// The fault, if this request meets it; counts.
     pub(super) fn meet<B>(&mut self, request: &Request<B>) -> Option<Fault> {
-        let method = self.method.as_ref().is_none_or(|method| method == request.method());
-        if self.left == Some(0) || !method || !request.uri().path().starts_with(&self.path) {
+        if self.left == Some(0) || !self.is_about(request) {
             return None;
         }
         if self.passes > 0 {
@@ -61,6 +66,17 @@ impl Rule {
         self.left = self.left.map(|left| left - 1);
         Some(self.fault.clone())
     }
+
+    fn is_about<B>(&self, request: &Request<B>) -> bool {
+        let method = self.method.as_ref().is_none_or(|method| method == request.method());
+        let asked = self.action.as_deref().is_none_or(|wanted| action(request) == Some(wanted));
+        method && asked && request.uri().path().starts_with(&self.path)
+    }
+}
+
+/// What a request to AWS asks for, in the JSON protocol: the last part of `TrentService.CreateKey`.
+pub(super) fn action<B>(request: &Request<B>) -> Option<&str> {
+    request.headers().get("x-amz-target")?.to_str().ok()?.rsplit('.').next()
 }
 
 /// What goes wrong.
@@ -149,6 +165,12 @@ impl Status {
         Self { content_type: "application/problem+json", body, ..Self::empty(code) }
     }
 
+    /// An error of AWS in the JSON protocol, such as `ThrottlingException`.
+    pub fn aws(code: u16, kind: &str, message: &str) -> Self {
+        let body = serde_json::json!({ "__type": kind, "message": message }).to_string();
+        Self { content_type: "application/x-amz-json-1.1", body, ..Self::empty(code) }
+    }
+
     /// Says when to come back.
     #[must_use]
     pub fn retry_after(mut self, retry_after: RetryAfter) -> Self {
@@ -210,6 +232,15 @@ mod tests {
         let mut rule = Rule::on("/", Fault::Refuse).method(Method::HEAD);
         assert!(rule.meet(&request(Method::POST, "/")).is_none());
         assert!(rule.meet(&request(Method::HEAD, "/")).is_some());
+    }
+
+    #[test]
+    fn a_rule_knows_its_action() {
+        let mut rule = Rule::on_action("CreateKey", Fault::Refuse);
+        assert!(rule.meet(&request(Method::POST, "/")).is_none());
+        let asks = |target| Request::builder().uri("/").header("X-Amz-Target", target).body(()).unwrap();
+        assert!(rule.meet(&asks("TrentService.DescribeKey")).is_none());
+        assert!(rule.meet(&asks("TrentService.CreateKey")).is_some());
     }
 
     #[test]
