@@ -201,7 +201,7 @@ impl Kind {
             Self::CustomHostname => &["customhostnames", "hostname", "hostnames", "clvhost"],
             Self::Environment => &["environments", "env", "envs", "clvenv"],
             Self::KmsKey => &["kmskeys", "key", "keys", "clvkey"],
-            Self::TlsCertificate => &["tlscertificates", "certificate", "certificates", "clvcert"],
+            Self::TlsCertificate => &["tlscertificates", "certificate", "certificates", "cert", "certs", "clvcert"],
         }
     }
 }
