@@ -65,7 +65,7 @@ fn length(span: Span) -> String {
 mod tests {
     use super::*;
 
-    const PRESENT: Moment = Moment(1_795_515_600_000);
+    const PRESENT: Moment = Moment(1_795_514_400_000);
 
     fn told(ahead: Span) -> String {
         When::seen_from(PRESENT).tell(PRESENT + ahead)
@@ -91,12 +91,12 @@ mod tests {
     fn what_was_is_told_as_ago() {
         assert_eq!(told(Span::hours(-3)), "3 h ago");
         assert_eq!(told(Span::days(-2)), "2 days ago");
-        assert_eq!(told(Span(i64::MIN)), "106751991167 days ago");
+        assert_eq!(told(Span(i64::MIN)), "739943 days ago");
     }
 
     #[test]
     fn without_a_present_instants_are_absolute() {
-        assert_eq!(When::ABSOLUTE.tell(PRESENT), "2026-11-24T13:00:00Z");
+        assert_eq!(When::ABSOLUTE.tell(PRESENT), "2026-11-24T10:00:00Z");
         assert_eq!(When::ABSOLUTE.tell_if_known(None), "-");
     }
 }
