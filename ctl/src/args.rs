@@ -43,14 +43,15 @@ pub(crate) struct Global {
     /// Only this environment
     #[arg(short, long, global = true)]
     pub(crate) environment: Option<EnvironmentName>,
-    /// How data is written
+    /// How data is written: table, wide, json, yaml, name; zone for `hostname records`
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
+    #[arg(hide_possible_values = true)]
     pub(crate) output: Format,
     /// The daemon's socket
     #[arg(long, global = true, value_name = "PATH", env = "CLAVIGER_SOCKET", hide_env_values = true)]
     #[arg(default_value = "./admin.sock")]
     pub(crate) socket: PathBuf,
-    /// Never use colour (as NO_COLOR does; FORCE_COLOR always does)
+    /// Never use colour; NO_COLOR does the same, FORCE_COLOR the opposite
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
 }
@@ -311,6 +312,9 @@ pub(crate) enum AuditCommand {
 pub(crate) struct AuditVerify {
     /// The journal, one JSON object a line; `-` reads from standard input
     pub(crate) file: PathBuf,
+    /// A head that was kept elsewhere: it must be in the chain, else lines are missing
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) includes: Option<String>,
 }
 
 /// `version`

@@ -18,7 +18,15 @@ pub(crate) struct Column {
     heading: &'static str,
     place: &'static str,
     told: Told,
-    wide: bool,
+    shown: Shown,
+}
+
+/// When a column is shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Shown {
+    Always,
+    Narrow,
+    Wide,
 }
 
 /// How a value is told.
@@ -41,12 +49,17 @@ pub(crate) enum Told {
 impl Column {
     /// A column that is always shown.
     pub(crate) const fn new(heading: &'static str, place: &'static str, told: Told) -> Self {
-        Self { heading, place, told, wide: false }
+        Self { heading, place, told, shown: Shown::Always }
     }
 
     /// A column that is shown with `-o wide`.
     pub(crate) const fn wide(heading: &'static str, place: &'static str, told: Told) -> Self {
-        Self { heading, place, told, wide: true }
+        Self { heading, place, told, shown: Shown::Wide }
+    }
+
+    /// A column that gives way to another one with `-o wide`.
+    pub(crate) const fn narrow(heading: &'static str, place: &'static str, told: Told) -> Self {
+        Self { heading, place, told, shown: Shown::Narrow }
     }
 
     fn tell(&self, item: &Value, when: When) -> String {
@@ -65,7 +78,8 @@ impl Column {
 
 /// A table of `items`, each row in its style.
 pub(crate) fn table(columns: &[Column], items: &[Value], when: When, wide: bool, style: fn(&Value) -> Style) -> String {
-    let columns: Vec<&Column> = columns.iter().filter(|column| wide || !column.wide).collect();
+    let hidden = if wide { Shown::Narrow } else { Shown::Wide };
+    let columns: Vec<&Column> = columns.iter().filter(|column| column.shown != hidden).collect();
     let mut table = Table::new(&columns.iter().map(|column| column.heading).collect::<Vec<_>>());
     for item in items {
         table.row(style(item), columns.iter().map(|column| column.tell(item, when)).collect());

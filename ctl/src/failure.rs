@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use claviger_config::{Kind, Namespace, Reason, Turn, admin::ErrorView};
+use claviger_config::{Kind, Namespace, Reason, Turn, admin::ErrorView, moment::Span};
 
 /// How a command ends when nothing failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,6 +43,9 @@ pub(crate) enum Failure {
     /// The chain of a journal does not hold.
     #[error("the journal does not hold at line {line}: {what}")]
     JournalBroken { line: u64, what: String },
+    /// A head that was kept elsewhere is not in a journal.
+    #[error("no line of the journal hashes to `{head}`: lines are missing, or it is another journal")]
+    JournalShort { head: String },
     /// There is no such resource.
     #[error("there is no {kind} named `{name}`{}", place(.scope))]
     NotFound { kind: Kind, name: String, scope: Option<String>, near: Option<String> },
@@ -59,8 +62,15 @@ pub(crate) enum Failure {
     #[error("the connection broke while `{path}` was asked for")]
     Talk { path: String, source: Box<dyn std::error::Error + Send + Sync> },
     /// What was waited for did not come.
-    #[error("{what} after {timeout}{}", because(.reason, .message))]
-    TimedOut { what: String, timeout: String, reason: Option<(Reason, Turn)>, message: String, fix: Vec<String> },
+    #[error("{object} {lacks} after {timeout}{}", because(.reason, .message))]
+    TimedOut {
+        object: String,
+        lacks: String,
+        timeout: Span,
+        reason: Option<(Reason, Turn)>,
+        message: String,
+        fix: Vec<String>,
+    },
     /// Nobody listens at the socket.
     #[error("cannot reach the daemon at `{}`", .socket.display())]
     Unreachable { socket: PathBuf, source: io::Error },
@@ -85,6 +95,7 @@ impl Failure {
             Self::Silent { .. } | Self::Talk { .. } | Self::Unreachable { .. } => 8,
             Self::File { .. }
             | Self::JournalBroken { .. }
+            | Self::JournalShort { .. }
             | Self::NotUnderstood { .. }
             | Self::Refused { .. }
             | Self::Write { .. } => 1,
@@ -103,7 +114,7 @@ impl Failure {
             Self::NotUnderstood { .. } => "CLV-0907",
             Self::TimedOut { .. } => "CLV-0908",
             Self::File { .. } => "CLV-0909",
-            Self::JournalBroken { .. } => "CLV-0910",
+            Self::JournalBroken { .. } | Self::JournalShort { .. } => "CLV-0910",
             Self::Write { .. } => "CLV-0911",
             Self::Refused { view, .. } => &view.code,
         }
@@ -116,9 +127,10 @@ impl Failure {
             Self::EnvironmentOpen { .. } => "--environment".to_owned(),
             Self::File { path, .. } | Self::Unreachable { socket: path, .. } => path.display().to_string(),
             Self::JournalBroken { line, .. } => format!("line {line}"),
+            Self::JournalShort { head } => head.clone(),
             Self::NotUnderstood { path, .. } | Self::Silent { path, .. } | Self::Talk { path, .. } => path.clone(),
             Self::Refused { view, .. } => view.at.clone(),
-            Self::TimedOut { what, .. } => what.clone(),
+            Self::TimedOut { object, .. } => object.clone(),
             Self::Usage { .. } => "command line".to_owned(),
             Self::Write { .. } => "standard output".to_owned(),
         }
@@ -130,7 +142,7 @@ impl Failure {
             Self::Ambiguous { kind, name, namespaces } => choose_one(*kind, name, namespaces),
             Self::EnvironmentOpen { choices } => vec![choose_environment(choices)],
             Self::File { .. } => vec!["check the path and who may read it".to_owned()],
-            Self::JournalBroken { .. } => vec![
+            Self::JournalBroken { .. } | Self::JournalShort { .. } => vec![
                 "keep the file as it is, compare it with the shipped copy, and find out who wrote to it".to_owned(),
             ],
             Self::NotFound { kind, near, .. } => vec![look_for(*kind, near.as_deref())],
@@ -212,5 +224,34 @@ fn reach(source: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => "become the user that clavigerd runs as, or one who may use its socket",
         io::ErrorKind::ConnectionRefused => "the socket is there but nobody listens: start clavigerd",
         _ => "start clavigerd, or name its socket with `--socket` or CLAVIGER_SOCKET",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16) -> Failure {
+        Failure::Refused { status, view: Box::new(ErrorView::new("CLV-0001", "no", "here", "ask")) }
+    }
+
+    #[test]
+    fn what_the_daemon_answers_becomes_the_exit_code_of_the_contract() {
+        for (status, exit) in [(400, 1), (401, 4), (403, 5), (404, 3), (409, 1), (500, 1), (503, 1)] {
+            assert_eq!(refused(status).exit(), exit, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_socket_that_may_not_be_used_is_a_denial_and_no_absence() {
+        let unreachable = |kind: io::ErrorKind| Failure::Unreachable { socket: "s".into(), source: kind.into() };
+        assert_eq!(unreachable(io::ErrorKind::PermissionDenied).exit(), 5);
+        assert_eq!(unreachable(io::ErrorKind::ConnectionRefused).exit(), 8);
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let failure = Failure::File { path: "a".into(), source: io::Error::other("gone") };
+        assert_eq!(failure.chain(), "cannot read `a`: gone");
     }
 }

@@ -1,9 +1,6 @@
 //! The fleet as the daemon tells of it: lists page by page, names looked up, views read.
 
-use claviger_config::{
-    EnvironmentName, Kind, Moment, Namespace, ObjectName,
-    admin::{FleetStatus, Resource},
-};
+use claviger_config::{EnvironmentName, Kind, Moment, Namespace, ObjectName, admin::Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -79,14 +76,18 @@ impl Fleet {
         if let (Some(object), None) = (target.resolved(), &self.environment) {
             return Ok(object);
         }
-        let narrowed = Self { namespace: target.namespace.clone(), ..self.clone() };
+        Self { namespace: target.namespace.clone(), ..self.clone() }.look_up(target).await
+    }
+
+    /// The full name of what is meant, found in the list of its kind.
+    pub(crate) async fn look_up(&self, target: &Target) -> Result<ObjectName, Failure> {
         let path = format!("/v1/resources/{}", segment(target.kind));
-        let all = narrowed.resources(target.kind).await?;
+        let all = self.resources(target.kind).await?;
         let all: Vec<Resource> = all.iter().map(|item| read(&path, item)).collect::<Result<_, _>>()?;
         let mut same = all.iter().filter(|resource| resource.metadata.name == target.name);
         match (same.next(), same.next()) {
             (Some(resource), None) => Ok(name_of(resource)),
-            (None, _) => Err(narrowed.missing(target, &all)),
+            (None, _) => Err(self.missing(target, &all)),
             (Some(_), Some(_)) => Err(ambiguous(target, &all)),
         }
     }
@@ -167,11 +168,6 @@ pub(crate) fn environment_of(resource: &Resource) -> Option<&str> {
         return Some(resource.metadata.name.as_str());
     }
     resource.status.get("environment").and_then(Value::as_str)
-}
-
-/// The fleet's status of an answer.
-pub(crate) fn status_of(value: &Value) -> Result<FleetStatus, Failure> {
-    read("/v1/status", value)
 }
 
 fn segment(kind: Kind) -> String {

@@ -2,8 +2,8 @@
 //!
 //! Each line is a JSON object. `seq` counts from 1 without a gap; `prevSha256` is the SHA-256 of the exact bytes of the line
 //! before, without its newline, and 64 zeros in the first line. So nothing in front of a known head can be changed, taken out,
-//! put in or moved. What the chain alone cannot show is that lines are missing at its end: compare the head with a copy of it
-//! that was kept elsewhere.
+//! put in or moved. What the chain alone cannot show is that lines are missing at its end, or that it was written anew as a
+//! whole: for that a head that was kept elsewhere must still be in it.
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
@@ -24,6 +24,9 @@ pub(crate) struct Report {
     pub(crate) lines: u64,
     /// SHA-256 of the last line that holds.
     pub(crate) head: String,
+    /// Whether a line has the hash that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) includes: Option<bool>,
     /// The first line that does not hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) broken: Option<Broken>,
@@ -63,9 +66,10 @@ pub(crate) struct Unanswered {
     pub(crate) object: Value,
 }
 
-/// Check a journal to its end, or to its first line that does not hold.
-pub(crate) fn verify(mut journal: impl BufRead) -> io::Result<Report> {
+/// Check a journal to its end, or to its first line that does not hold; `head` is one that was kept elsewhere.
+pub(crate) fn verify(mut journal: impl BufRead, head: Option<&str>) -> io::Result<Report> {
     let mut chain = Chain::new();
+    let mut includes = head.map(|head| head == chain.head);
     let mut line = Vec::new();
     let (broken, torn_bytes) = loop {
         line.clear();
@@ -77,10 +81,11 @@ pub(crate) fn verify(mut journal: impl BufRead) -> io::Result<Report> {
         if let Err(what) = chain.take(&line) {
             break (Some(what), None);
         }
+        includes = includes.map(|found| found || head == Some(chain.head.as_str()));
     };
     let broken = broken.map(|what| Broken { line: chain.lines + 1, what });
     let unanswered = chain.unanswered();
-    Ok(Report { kind: "AuditReport", lines: chain.lines, head: chain.head, broken, torn_bytes, unanswered })
+    Ok(Report { kind: "AuditReport", lines: chain.lines, head: chain.head, includes, broken, torn_bytes, unanswered })
 }
 
 struct Chain {
@@ -218,7 +223,7 @@ mod tests {
     #[test]
     fn a_good_journal_holds_and_open_intents_are_listed() {
         let journal = chained(&GOOD);
-        let report = verify(&journal[..]).unwrap();
+        let report = verify(&journal[..], None).unwrap();
         assert_eq!((report.lines, &report.broken, report.torn_bytes), (4, &None, None));
         let open: Vec<_> = report.unanswered.iter().map(|open| (open.line, open.intent.as_str())).collect();
         assert_eq!(open, [(3, "a-2"), (4, "b-1")]);
@@ -228,7 +233,7 @@ mod tests {
 
     #[test]
     fn an_empty_journal_holds() {
-        let report = verify(&b""[..]).unwrap();
+        let report = verify(&b""[..], None).unwrap();
         assert_eq!((report.lines, report.head, report.broken), (0, "0".repeat(64), None));
     }
 
@@ -240,7 +245,7 @@ mod tests {
             for bit in 0..8 {
                 let mut changed = journal.clone();
                 changed[place] ^= 1 << bit;
-                let report = verify(&changed[..]).unwrap();
+                let report = verify(&changed[..], None).unwrap();
                 assert!(report.broken.is_some(), "byte {place} bit {bit}");
             }
         }
@@ -252,7 +257,7 @@ mod tests {
         let lines: Vec<&[u8]> = journal.split_inclusive(|byte| *byte == b'\n').collect();
         for order in [vec![1, 2, 3], vec![0, 2, 3], vec![0, 1, 1, 2], vec![1, 0, 2, 3]] {
             let changed = order.iter().map(|line| lines[*line]).collect::<Vec<_>>().concat();
-            let broken = verify(&changed[..]).unwrap().broken.unwrap();
+            let broken = verify(&changed[..], None).unwrap().broken.unwrap();
             assert!(broken.what.starts_with("`seq` is"), "{broken:?}");
         }
     }
@@ -260,13 +265,13 @@ mod tests {
     #[test]
     fn a_torn_last_line_is_told_from_a_broken_one() {
         let journal = chained(&GOOD);
-        let report = verify(&journal[..journal.len() - 5]).unwrap();
+        let report = verify(&journal[..journal.len() - 5], None).unwrap();
         assert!(report.broken.is_none() && report.lines == 3 && report.torn_bytes.is_some());
     }
 
     #[test]
     fn an_outcome_needs_its_intent_before_it() {
-        let report = verify(&chained(&[GOOD[1], GOOD[0]])[..]).unwrap();
+        let report = verify(&chained(&[GOOD[1], GOOD[0]])[..], None).unwrap();
         assert_eq!(
             report.broken,
             Some(Broken { line: 1, what: "it is the outcome of `a-1`, whose intent is not before it".to_owned() })
@@ -275,26 +280,36 @@ mod tests {
 
     #[test]
     fn an_outcome_that_was_heard_twice_is_no_break() {
-        let report = verify(&chained(&[GOOD[0], GOOD[1], GOOD[1]])[..]).unwrap();
+        let report = verify(&chained(&[GOOD[0], GOOD[1], GOOD[1]])[..], None).unwrap();
         assert!(report.broken.is_none() && report.unanswered.is_empty());
     }
 
     #[test]
     fn a_field_that_is_there_twice_is_refused() {
-        let broken = verify(&chained(&[r#""seq":1"#])[..]).unwrap().broken.unwrap();
+        let broken = verify(&chained(&[r#""seq":1"#])[..], None).unwrap().broken.unwrap();
         assert!(broken.what.contains("duplicate field"), "{broken:?}");
     }
 
     #[test]
     fn a_huge_line_is_refused_without_being_kept() {
         let endless = io::BufReader::new(io::repeat(b'x'));
-        assert!(verify(endless).unwrap().broken.unwrap().what.contains("longer than"));
+        assert!(verify(endless, None).unwrap().broken.unwrap().what.contains("longer than"));
     }
 
     #[test]
     fn what_is_no_journal_is_refused() {
         for odd in ["\n", "{}\n", "[]\n", "nonsense\n", "{\"seq\":0}\n", "{\"seq\":-1}\n", "\u{0}\n", "\u{feff}{}\n"] {
-            assert!(verify(odd.as_bytes()).unwrap().broken.is_some(), "{odd:?}");
+            assert!(verify(odd.as_bytes(), None).unwrap().broken.is_some(), "{odd:?}");
         }
+    }
+
+    #[test]
+    fn a_head_that_was_kept_elsewhere_shows_that_the_end_is_missing() {
+        let journal = chained(&GOOD);
+        let head = verify(&journal[..], None).unwrap().head;
+        let end = journal[..journal.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+        assert_eq!(verify(&journal[..], Some(&head)).unwrap().includes, Some(true));
+        assert_eq!(verify(&journal[..end], Some(&head)).unwrap().includes, Some(false));
+        assert_eq!(verify(&journal[..end], None).unwrap().includes, None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Parser, error::ErrorKind};
+use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use crate::{
     args::{Arguments, Command, Format, HostnameCommand},
@@ -81,7 +81,7 @@ fn not_a_command(words: &[OsString], error: &clap::Error) -> ExitCode {
             printer.say_laid_out(&error.render().ansi().to_string());
             2.into()
         }
-        _ => failed(&mut printer, &usage(&error.render().to_string())),
+        _ => failed(&mut printer, &usage(&error.render().to_string(), &verb(&words))),
     }
 }
 
@@ -92,7 +92,7 @@ fn asks_for_json(words: &[&str]) -> bool {
 }
 
 /// The parser's words in the shape of all other errors: what is wrong in one line, then what to do.
-fn usage(rendered: &str) -> Failure {
+fn usage(rendered: &str, verb: &str) -> Failure {
     let mut paragraphs = rendered.split("\n\n").map(|paragraph| {
         paragraph.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
     });
@@ -100,7 +100,22 @@ fn usage(rendered: &str) -> Failure {
     let rest: Vec<String> = paragraphs.collect();
     let begun_with = |word: &str| rest.iter().find_map(|paragraph| paragraph.strip_prefix(word).map(str::to_owned));
     let hint = begun_with("tip: ")
+        .map(|tip| tip.replace('\'', "`"))
         .or_else(|| begun_with("Usage: ").map(|usage| format!("the way to write it is `{usage}`")))
-        .unwrap_or_else(|| "`clavigerctl --help` lists all there is".to_owned());
-    Failure::Usage { message: first.strip_prefix("error: ").unwrap_or(&first).to_owned(), hint }
+        .unwrap_or_else(|| format!("`{verb} --help` shows what is accepted, with an example"));
+    let message = first.strip_prefix("error: ").unwrap_or(&first).replace('\'', "`");
+    Failure::Usage { message, hint }
+}
+
+/// The command that was meant, as far as it can be followed.
+fn verb(words: &[&str]) -> String {
+    let mut command = &Arguments::command();
+    let mut path = command.get_name().to_owned();
+    for word in words.iter().skip(1) {
+        if let Some(found) = command.find_subcommand(word) {
+            command = found;
+            path = format!("{path} {word}");
+        }
+    }
+    path
 }

@@ -1,6 +1,6 @@
 //! `KIND/NAME` and `KIND/NAMESPACE/NAME`, as people type them.
 
-use claviger_config::{Kind, Name, Namespace, ObjectName, name::BadName};
+use claviger_config::{EnvironmentName, Kind, Name, Namespace, ObjectName, name::BadName};
 
 use crate::failure::Failure;
 
@@ -36,6 +36,11 @@ impl Target {
         Ok(Self { kind, namespace, name })
     }
 
+    /// An environment.
+    pub(crate) fn environment(name: &EnvironmentName) -> Result<Self, Failure> {
+        Self::new(Kind::Environment, None, name.as_str())
+    }
+
     /// The full name, when nothing has to be looked up.
     pub(crate) fn resolved(&self) -> Option<ObjectName> {
         let known = self.kind == Kind::Environment || self.namespace.is_some();
@@ -60,7 +65,8 @@ fn kind_words() -> impl Iterator<Item = String> {
 pub(crate) fn nearest(word: &str, candidates: impl IntoIterator<Item = String>) -> Option<String> {
     let lower = word.to_ascii_lowercase();
     let tolerance = (lower.chars().count() / 3).max(1);
-    let begins = |candidate: &str| lower.len() > 2 && candidate.starts_with(&lower);
+    let singular = lower.trim_end_matches('s');
+    let begins = |candidate: &str| singular.len() > 2 && candidate.starts_with(singular);
     candidates
         .into_iter()
         .map(|candidate| (if begins(&candidate) { 1 } else { distance(&lower, &candidate) }, candidate))
@@ -139,7 +145,7 @@ mod tests {
     fn a_slip_of_the_finger_is_understood() {
         let words = || ["status", "certificate", "hostname"].map(str::to_owned);
         assert_eq!(nearest("hostnmae", words()).as_deref(), Some("hostname"));
-        assert_eq!(nearest("cert", words()).as_deref(), Some("certificate"));
+        assert_eq!(nearest("certs", words()).as_deref(), Some("certificate"));
         assert_eq!(nearest("stauts", words()).as_deref(), Some("status"));
         assert_eq!(nearest("pod", words()), None);
     }

@@ -14,7 +14,7 @@ impl When {
 
     /// Tell them as seen from the daemon's present, which in a demo is not the wall clock's.
     pub(crate) const fn seen_from(present: Moment) -> Self {
-        Self { present: Some(present) }
+        Self { present: Some(present.to_second()) }
     }
 
     /// `in 6 days`, `3 h ago`, or the instant itself.
@@ -43,9 +43,9 @@ impl When {
         }
     }
 
-    /// Whether the instant has come.
-    pub(crate) fn is_past(self, moment: Moment) -> bool {
-        self.present.is_some_and(|present| moment <= present)
+    /// How long the instant has passed; nothing while it is still to come.
+    pub(crate) fn passed(self, moment: Moment) -> Option<String> {
+        self.present.filter(|present| moment < *present).map(|present| length(present.since(moment)))
     }
 }
 

@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::Value;
 
 use crate::{
-    args::{Apply, Format},
+    args::Apply,
     client::escaped,
     failure::{Exit, Failure},
     fleet::Fleet,
@@ -15,7 +15,7 @@ use crate::{
 /// Do it.
 pub(crate) async fn run(fleet: &Fleet, printer: &mut Printer, arguments: &Apply) -> Result<Exit, Failure> {
     let answer = execute(fleet, &arguments.hash, &arguments.reason, arguments.ticket.clone()).await?;
-    if printer.format() == Format::Json || printer.format() == Format::Yaml {
+    if !answer.is_null() {
         printer.as_data(&answer)?;
     }
     printer.say("the plan is accepted; claviger is at it");

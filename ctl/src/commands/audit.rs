@@ -20,7 +20,8 @@ use crate::{
 /// Check it, and say what was found.
 pub(crate) fn run(printer: &mut Printer, arguments: &Audit) -> Result<Exit, Failure> {
     let AuditCommand::Verify(arguments) = &arguments.command;
-    let report = read(&arguments.file).map_err(|source| Failure::File { path: arguments.file.clone(), source })?;
+    let report = read(&arguments.file, arguments.includes.as_deref())
+        .map_err(|source| Failure::File { path: arguments.file.clone(), source })?;
     let value = serde_json::to_value(&report).map_err(|source| not_understood("audit", source))?;
     if !printer.as_data(&value)? {
         let text = match printer.format() {
@@ -30,17 +31,18 @@ pub(crate) fn run(printer: &mut Printer, arguments: &Audit) -> Result<Exit, Fail
         };
         printer.text(&text)?;
     }
-    match report.broken {
-        Some(broken) => Err(Failure::JournalBroken { line: broken.line, what: broken.what }),
-        None => Ok(Exit::Fine),
+    match (report.broken, &arguments.includes) {
+        (Some(broken), _) => Err(Failure::JournalBroken { line: broken.line, what: broken.what }),
+        (None, Some(head)) if report.includes == Some(false) => Err(Failure::JournalShort { head: head.clone() }),
+        (None, _) => Ok(Exit::Fine),
     }
 }
 
-fn read(path: &Path) -> io::Result<Report> {
+fn read(path: &Path, head: Option<&str>) -> io::Result<Report> {
     if path == Path::new("-") {
-        return verify(io::stdin().lock());
+        return verify(io::stdin().lock(), head);
     }
-    verify(BufReader::new(File::open(path)?))
+    verify(BufReader::new(File::open(path)?), head)
 }
 
 fn page(report: &Report, limit: usize) -> String {

@@ -62,7 +62,7 @@ fn verdict(explanation: &Explanation, when: When) -> String {
         text.push_str(&value.map(|value| labelled(label, &value)).unwrap_or_default())
     };
     say("environment", environment(explanation));
-    say("verdict", Some(format!("{}: {}", styled(style, verdict.reason.word()), verdict.reason.hint())));
+    say("verdict", Some(format!("{}: {}", verdict.reason, verdict.reason.hint())));
     say("turn", Some(verdict.turn.to_string()));
     say("since", verdict.since.map(|at| when.tell(at)));
     say("hurts", verdict.hurts_at.map(|at| when.tell(at)));
@@ -70,7 +70,7 @@ fn verdict(explanation: &Explanation, when: When) -> String {
     for step in &verdict.fix {
         say("fix", Some(step.clone()));
     }
-    text
+    text.replacen(verdict.reason.word(), &styled(style, verdict.reason.word()), 1)
 }
 
 fn environment(explanation: &Explanation) -> Option<String> {

@@ -9,29 +9,46 @@ use serde_json::Value;
 use crate::{
     args::{Format, Status},
     failure::{Exit, Failure},
-    fleet::{Fleet, status_of},
+    fleet::{Fleet, read},
     print::Printer,
     table::{BAD, GOOD, HEADING, PLAIN, QUIET, SLOW, Table, styled, wrapped},
+    target::Target,
     when::When,
 };
 
 /// Show it.
 pub(crate) async fn run(fleet: &Fleet, printer: &mut Printer, arguments: &Status) -> Result<Exit, Failure> {
-    let mut answer = fleet.client.get("/v1/status").await?;
+    let mut answer = fleet.client.get(PATH).await?;
     narrow(&mut answer, fleet);
-    let mut status = status_of(&answer)?;
-    status.attention.sort_by_key(urgency);
-    let exit = Exit::of(is_well(&status), arguments.exit_code);
-    if printer.as_data(&answer)? {
-        return Ok(exit);
+    check_environment(&answer, fleet).await?;
+    let written = printer.as_data(&answer)?;
+    if written && !arguments.exit_code {
+        return Ok(Exit::Fine);
     }
-    let text = match printer.format() {
-        Format::Name => status.attention.iter().map(|attention| format!("{}\n", attention.object)).collect(),
-        Format::Wide => page(&status, When::ABSOLUTE, usize::MAX),
-        _ => page(&status, When::seen_from(status.as_of), FIRST_SCREEN),
+    let mut status: FleetStatus = read(PATH, &answer)?;
+    status.attention.sort_by_key(urgency);
+    if !written {
+        printer.text(&text(&status, fleet, printer.format()))?;
+    }
+    Ok(Exit::of(is_well(&status), arguments.exit_code))
+}
+
+/// A slip in the name of an environment must not read as if all were well there.
+async fn check_environment(answer: &Value, fleet: &Fleet) -> Result<(), Failure> {
+    let told = ["/attention/0", "/totals/0"].iter().any(|place| answer.pointer(place).is_some());
+    let Some(environment) = fleet.environment.as_ref().filter(|_| !told) else {
+        return Ok(());
     };
-    printer.text(&text)?;
-    Ok(exit)
+    let all = Fleet { client: fleet.client.clone(), namespace: None, environment: None };
+    all.look_up(&Target::environment(environment)?).await.map(|_| ())
+}
+
+fn text(status: &FleetStatus, fleet: &Fleet, format: Format) -> String {
+    match format {
+        Format::Name => status.attention.iter().map(|attention| format!("{}\n", attention.object)).collect(),
+        Format::Wide => page(status, fleet, When::ABSOLUTE, usize::MAX),
+        _ => page(status, fleet, When::seen_from(status.as_of), FIRST_SCREEN),
+    }
 }
 
 /// Leave out what the flags do not mean. Totals know no namespaces, so they go when one is named.
@@ -65,10 +82,10 @@ fn is_well(status: &FleetStatus) -> bool {
         && status.totals.iter().all(calm)
 }
 
-fn page(status: &FleetStatus, when: When, limit: usize) -> String {
+fn page(status: &FleetStatus, fleet: &Fleet, when: When, limit: usize) -> String {
     let exceptions = findings("Exceptions from a policy", &status.documents.findings);
     if is_well(status) {
-        return all_is_well(status) + &exceptions;
+        return all_is_well(status, fleet) + &exceptions;
     }
     let parts = [
         header(status, when),
@@ -80,7 +97,11 @@ fn page(status: &FleetStatus, when: When, limit: usize) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
-fn all_is_well(status: &FleetStatus) -> String {
+fn all_is_well(status: &FleetStatus, fleet: &Fleet) -> String {
+    if let Some(namespace) = &fleet.namespace {
+        let calm = styled(GOOD, &format!("Nothing in the namespace `{namespace}` needs attention"));
+        return format!("{calm} (as of {})\n", status.as_of.to_second());
+    }
     let objects: u64 = status.totals.iter().map(|total| total.ready).sum();
     let counted = match objects {
         0 => String::new(),
@@ -96,7 +117,7 @@ fn header(status: &FleetStatus, when: When) -> String {
     let verdict = match (status.complete, stale.len()) {
         (true, 0) => "complete".to_owned(),
         (false, 0) => styled(SLOW, "incomplete, not everything has been looked at yet"),
-        (_, count) => styled(SLOW, &format!("incomplete, {count} of {} sources too old", status.sources.len())),
+        (_, count) => styled(SLOW, &format!("incomplete, {count} of {} sources stale", status.sources.len())),
     };
     let mut text = format!("As of {}: {verdict}\n", status.as_of.to_second());
     for source in stale {
@@ -158,9 +179,11 @@ fn block(attention: &AttentionView, when: When) -> String {
 
 fn hurts(attention: &AttentionView, when: When) -> String {
     match attention.hurts_at {
-        Some(at) if when.is_past(at) => styled(BAD, &format!(", hurts since {}", when.tell(at))),
-        Some(at) => format!(", hurts {}", when.tell(at)),
         None => String::new(),
+        Some(at) => match when.passed(at) {
+            Some(length) => format!(", {}", styled(BAD, &format!("has hurt for {length}"))),
+            None => format!(", hurts {}", when.tell(at)),
+        },
     }
 }
 
@@ -185,3 +208,4 @@ fn totals(totals: &[Total]) -> String {
 /// As many blocks as a screen shows without hiding the header.
 const FIRST_SCREEN: usize = 10;
 const WIDTH: usize = 80;
+const PATH: &str = "/v1/status";

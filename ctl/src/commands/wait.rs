@@ -28,12 +28,20 @@ pub(crate) async fn run(fleet: &Fleet, printer: &mut Printer, arguments: &Wait) 
         Awaited::Ready => ("Ready", "ready"),
     };
     let look = async || judge(&path, kind, fleet.resource(&object).await?);
-    let answer = until(printer, &format!("{object} is not {word}"), arguments.timeout, look).await?;
+    let not_yet = NotYet { object: object.to_string(), lacks: format!("is not {word}") };
+    let answer = until(printer, not_yet, arguments.timeout, look).await?;
     if !printer.as_data(&answer)? && printer.format() == Format::Name {
         printer.text(&format!("{}\n", name_of(&read(&path, &answer)?)))?;
     }
     printer.say(&format!("{object} is {word}"));
     Ok(Exit::Fine)
+}
+
+/// What is said when time is up.
+#[derive(Debug)]
+pub(crate) struct NotYet {
+    pub(crate) object: String,
+    pub(crate) lacks: String,
 }
 
 /// What a look has shown.
@@ -49,7 +57,7 @@ pub(crate) struct Seen {
 /// Look until it holds. A daemon that goes away meanwhile, for a restart perhaps, is waited for as well.
 pub(crate) async fn until(
     printer: &mut Printer,
-    not_yet: &str,
+    not_yet: NotYet,
     timeout: Span,
     look: impl AsyncFn() -> Result<Seen, Failure>,
 ) -> Result<Value, Failure> {
@@ -83,14 +91,9 @@ fn tell(printer: &mut Printer, seen: &Seen) {
     }
 }
 
-fn time_is_up(not_yet: &str, timeout: Span, last: Seen) -> Failure {
-    Failure::TimedOut {
-        what: not_yet.to_owned(),
-        timeout: timeout.to_string(),
-        reason: last.reason,
-        message: last.message,
-        fix: last.fix,
-    }
+fn time_is_up(not_yet: NotYet, timeout: Span, last: Seen) -> Failure {
+    let NotYet { object, lacks } = not_yet;
+    Failure::TimedOut { object, lacks, timeout, reason: last.reason, message: last.message, fix: last.fix }
 }
 
 /// Whether a condition holds for the document as it is now; one that was seen of an older document proves nothing.
@@ -107,7 +110,12 @@ fn judge(path: &str, kind: &str, answer: Value) -> Result<Seen, Failure> {
         (None, Some(found)) => (Some((found.reason, found.reason.turn())), found.message.clone(), Vec::new()),
         (None, None) => (None, String::new(), Vec::new()),
     };
+    let fix = if fix.is_empty() { vec![explain(&resource)] } else { fix };
     Ok(Seen { holds, reason, message, fix, answer })
+}
+
+fn explain(resource: &Resource) -> String {
+    format!("`clavigerctl explain {}` shows how far it is", name_of(resource))
 }
 
 /// Reads of the daemon's memory are cheap; a person notices a second.

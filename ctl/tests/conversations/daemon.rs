@@ -38,11 +38,15 @@ impl Daemon {
         copy_journals(folder.path());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let heard = Arc::<Mutex<Heard>>::default();
-        if world != "nobody" {
-            let _guard = runtime.enter();
-            let listener = UnixListener::bind(folder.path().join("admin.sock")).unwrap();
-            runtime.spawn(serve(listener, Arc::new(World::named(world)), heard.clone()));
+        let guard = runtime.enter();
+        let listen = || UnixListener::bind(folder.path().join("admin.sock")).unwrap();
+        match world {
+            "nobody" => {}
+            "gone" => drop(listen()),
+            "rude" => drop(runtime.spawn(hang_up(listen()))),
+            name => drop(runtime.spawn(serve(listen(), Arc::new(World::named(name)), heard.clone()))),
         }
+        drop(guard);
         Self { folder, heard, _runtime: runtime }
     }
 
@@ -69,6 +73,13 @@ impl Daemon {
     /// The bodies that came with it.
     pub(crate) fn bodies(&self) -> Vec<String> {
         self.heard.lock().unwrap().bodies.clone()
+    }
+}
+
+/// Take every call and end it without a word.
+async fn hang_up(listener: UnixListener) {
+    while let Ok((stream, _)) = listener.accept().await {
+        drop(stream);
     }
 }
 

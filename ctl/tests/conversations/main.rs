@@ -5,6 +5,8 @@
 //! `=> N` when the exit code is not 0. A line `# world: NAME` chooses what the daemon knows; other lines with `# ` are remarks.
 //! `CLAVIGER_ACCEPT=1 cargo test -p clavigerctl` writes down what is said now.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends here")]
+
 mod daemon;
 mod script;
 mod world;
@@ -79,6 +81,14 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
+fn a_daemon_that_hangs_up_counts_as_not_reached() {
+    let daemon = Daemon::start("rude");
+    let said = daemon.run(&["status"]);
+    assert_eq!(said.status.code(), Some(8));
+    assert!(String::from_utf8(said.stderr).unwrap().starts_with("error: the connection broke while `/v1/status`"));
+}
+
+#[test]
 fn a_full_disk_is_told() {
     let daemon = Daemon::start("troubled");
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -103,4 +113,13 @@ fn a_completion_script_is_understood_by_the_shell() {
     std::fs::write(&path, script).unwrap();
     let Ok(said) = Command::new("bash").arg("-n").arg(&path).output() else { return };
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+}
+
+#[test]
+fn a_journal_can_come_through_a_pipe() {
+    let daemon = Daemon::start("nobody");
+    let journal = std::fs::File::open(daemon.folder().join("good.jsonl")).unwrap();
+    let said = daemon.command(&["audit", "verify", "-", "-o", "name"]).stdin(journal).output().unwrap();
+    assert!(said.status.success());
+    assert_eq!(said.stdout, daemon.run(&["audit", "verify", "good.jsonl", "-o", "name"]).stdout);
 }

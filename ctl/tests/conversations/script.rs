@@ -42,7 +42,7 @@ impl Script {
                     if let Some(world) = remark.strip_prefix("# world: ") {
                         daemon = Some(Daemon::start(world));
                     }
-                    written.push_str(&format!("{remark}\n"));
+                    written.push_str(&format!("\n{remark}\n"));
                 }
                 Part::Said { typed, answered } => {
                     let now = say(daemon.as_ref().expect("`# world: NAME` comes first"), typed);
@@ -54,7 +54,7 @@ impl Script {
             }
         }
         if accept && !drifts.is_empty() {
-            std::fs::write(&self.path, written.replace("\n\n\n", "\n\n")).unwrap();
+            std::fs::write(&self.path, written.trim_start()).unwrap();
             return None;
         }
         Some(drifts).filter(|drifts| !drifts.is_empty())

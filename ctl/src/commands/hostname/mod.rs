@@ -17,7 +17,7 @@ use crate::{
     columns::{Column, Told, table},
     commands::{
         get::as_list,
-        wait::{Seen, until},
+        wait::{NotYet, Seen, until},
     },
     failure::{Exit, Failure},
     fleet::{Fleet, read},
@@ -46,9 +46,9 @@ async fn add(fleet: &Fleet, printer: &mut Printer, arguments: &HostnameAdd) -> R
     };
     let mut answer = answered(fleet, &path, fleet.client.send(Method::PUT, &path, Some(&request)).await?).await?;
     if arguments.wait {
-        let not_yet = format!("{} does not serve", arguments.hostname);
+        let not_yet = NotYet { object: arguments.hostname.to_string(), lacks: "does not serve".to_owned() };
         let look = async || judge(&path, fleet.client.get(&path).await?);
-        answer = until(printer, &not_yet, arguments.timeout, look).await?;
+        answer = until(printer, not_yet, arguments.timeout, look).await?;
     }
     show(fleet, printer, &path, &answer).await?;
     Ok(Exit::Fine)
