@@ -1,6 +1,6 @@
 //! `clavigerctl`: ask claviger, and ask something of it.
 //!
-//! [`args`] only defines, [`client`] talks, [`print`] alone writes, each file of [`commands`] acts. What the daemon answers is
+//! [`args`] only defines, [`client`] talks, [`mod@print`] alone writes, each file of [`commands`] acts. What the daemon answers is
 //! made of the views in `claviger_config::admin`; there is no second opinion here.
 
 mod args;
