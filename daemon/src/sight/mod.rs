@@ -1,0 +1,6 @@
+//! What one sees: metrics, log lines, health.
+
+pub mod health;
+pub mod log;
+pub mod metrics;
+pub mod scrape;
