@@ -10,6 +10,7 @@ pub mod admin;
 pub mod certificate;
 pub mod condition;
 pub mod desired;
+pub mod document;
 pub mod environment;
 pub mod hostname;
 pub mod key;
