@@ -13,6 +13,7 @@ pub mod desired;
 pub mod document;
 pub mod environment;
 pub mod hostname;
+pub mod judge;
 pub mod key;
 pub mod moment;
 pub mod name;

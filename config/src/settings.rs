@@ -3,11 +3,14 @@
 //! Sockets, folders, commands and addresses stand here and never in a resource, because whoever may write a resource must not
 //! gain a file, a command or a network address by it.
 
+mod read;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::read::read;
 use crate::{moment::Span, name::Name};
 
 /// The settings. Relative paths are relative to the settings file.

@@ -46,6 +46,8 @@ codes! {
     DocumentMissing = "0114", "there is no document in the file", "write one document with `apiVersion` and `kind`";
     SeveralDocuments = "0115", "the settings are one document, found another one", "remove the second document";
 
+    SourceEmpty = "0116", "there is no document at all; {found} objects stay as they were last accepted", "write the documents back, or mount the folder that holds them";
+
     // The shape of a document
     WrongType = "0120", "{within} must be {wanted}, found {found}", "write {wanted}";
     MissingField = "0121", "the field `{field}` is missing in {within}", "add `{field}`";

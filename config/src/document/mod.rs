@@ -3,10 +3,10 @@
 pub mod finding;
 mod format;
 pub mod render;
-mod shape;
+pub(crate) mod shape;
 mod suggest;
 pub mod tree;
-mod walk;
+pub(crate) mod walk;
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -68,20 +68,24 @@ pub struct Rejected {
     pub place: Place,
     /// The namespaces that it would claim, when it is an environment and says so legibly.
     pub namespaces: Vec<Namespace>,
+    /// What is wrong with it.
+    pub findings: Vec<Finding>,
 }
 
 impl Document {
-    /// The place of a field, or of the nearest thing around it: `["spec", "zones", "0", "name"]`.
-    pub fn at(&self, path: &[&str]) -> Place {
-        match &self.tree {
-            Some(tree) => tree.find(path).of(&self.place.file),
-            None => self.place.clone(),
-        }
+    /// A document that was accepted earlier and has no text any more.
+    pub fn accepted(name: ObjectName, spec: Spec, place: Option<Place>) -> Self {
+        let place = place.unwrap_or_else(|| Place { file: "last accepted version".to_owned(), line: 0, column: 0 });
+        Self { name, spec, place, tree: None }
     }
 
-    /// The specification in one canonical spelling: JSON with sorted names (RFC 8785 section 3.2.3).
-    pub fn canonical(&self) -> String {
-        canonical(&self.spec)
+    /// The place of a field, or of the nearest thing around it: `spec.zones.0.name`.
+    pub fn at(&self, path: &str) -> Place {
+        let steps: Vec<&str> = path.split('.').filter(|step| !step.is_empty()).collect();
+        match &self.tree {
+            Some(tree) => tree.find(&steps).of(&self.place.file),
+            None => self.place.clone(),
+        }
     }
 }
 
@@ -104,10 +108,9 @@ fn sorted(value: serde_json::Value) -> serde_json::Value {
 
 /// Read all documents of a file.
 pub fn read(file: &str, bytes: &[u8]) -> Reading {
-    let mut findings = Vec::new();
-    let Forest { trees, whole } = tree::parse(file, bytes, &mut findings);
-    let mut reading = Reading { whole, findings, ..Reading::default() };
-    for tree in trees.into_iter().filter(|tree| !tree.root.is_null()) {
+    let Forest { trees, lost } = tree::parse(file, bytes);
+    let mut reading = Reading { whole: lost.is_empty(), findings: lost, ..Reading::default() };
+    for tree in trees.into_iter().filter(|tree| !tree.root.is_null() || !tree.findings.is_empty()) {
         one(file, tree, &mut reading);
     }
     reading.findings.sort();
@@ -175,25 +178,26 @@ static ENVELOPES: LazyLock<BTreeMap<Option<Kind>, Shape>> =
 const READ: [Kind; 4] = [Kind::CustomHostname, Kind::Environment, Kind::KmsKey, Kind::TlsCertificate];
 
 fn one(file: &str, tree: Tree, reading: &mut Reading) {
-    let Tree { root, sound } = tree;
-    let before = reading.findings.len();
-    let kind = kind(file, &root, &mut reading.findings);
-    version(file, &root, &mut reading.findings);
-    walk::walk(file, &root, &ENVELOPES[&kind], &mut reading.findings);
-    let Some(name) = kind.and_then(|kind| identity(file, &root, kind, &mut reading.findings)) else {
-        reading.whole = false;
-        return;
-    };
+    let Tree { root, mut findings } = tree;
+    let kind = kind(file, &root, &mut findings);
+    version(file, &root, &mut findings);
+    walk::walk(file, &root, &ENVELOPES[&kind], &mut findings);
+    let name = kind.and_then(|kind| identity(file, &root, kind, &mut findings));
     let place = root.at.of(file);
-    let spec = if sound && reading.findings.len() == before { spec(&root, name.kind) } else { Err(()) };
-    match spec {
-        Ok(spec) => reading.documents.push(Document { name, spec, place, tree: Some(root) }),
-        Err(()) => {
-            if sound && reading.findings.len() == before {
-                reading.findings.push(Code::NotUnderstood.plain(&place));
-            }
+    let spec = name.as_ref().filter(|_| findings.is_empty()).map(|name| spec(&root, name.kind));
+    if let Some(None) = spec {
+        findings.push(Code::NotUnderstood.plain(&place));
+    }
+    reading.findings.extend_from_slice(&findings);
+    match (name, spec.flatten()) {
+        (Some(name), Some(spec)) => reading.documents.push(Document { name, spec, place, tree: Some(root) }),
+        (Some(name), None) => {
             let namespaces = claims(&root, &name);
-            reading.rejected.push(Rejected { name, place, namespaces });
+            reading.rejected.push(Rejected { name, place, namespaces, findings });
+        }
+        // An authority is no object yet, so it hides none.
+        (None, _) => {
+            reading.whole &= root.field("kind").and_then(|kind| kind.value.text()) == Some(Kind::Authority.word())
         }
     }
 }
@@ -222,7 +226,7 @@ fn kind(file: &str, root: &Node, findings: &mut Vec<Finding>) -> Option<Kind> {
     }
 }
 
-fn version(file: &str, root: &Node, findings: &mut Vec<Finding>) {
+pub(crate) fn version(file: &str, root: &Node, findings: &mut Vec<Finding>) {
     let Some(entry) = root.field("apiVersion") else { return };
     if let Some(word) = entry.value.text().filter(|word| *word != API_VERSION) {
         let finding = Code::UnknownVersion.at(&entry.value.at.of(file), &[("found", &shown(word))]);
@@ -252,10 +256,10 @@ fn identity(file: &str, root: &Node, kind: Kind, findings: &mut Vec<Finding>) ->
 }
 
 /// The typed specification; the walk has made sure that there is one.
-fn spec(root: &Node, kind: Kind) -> Result<Spec, ()> {
-    let json = root.field("spec").ok_or(())?.value.json();
+fn spec(root: &Node, kind: Kind) -> Option<Spec> {
+    let json = root.field("spec")?.value.json();
     match kind {
-        Kind::Authority => Err(()),
+        Kind::Authority => None,
         Kind::CustomHostname => typed(json).map(Spec::CustomHostname),
         Kind::Environment => typed(json).map(Box::new).map(Spec::Environment),
         Kind::KmsKey => typed(json).map(Spec::KmsKey),
@@ -264,8 +268,8 @@ fn spec(root: &Node, kind: Kind) -> Result<Spec, ()> {
 }
 
 /// The error is left out on purpose: it repeats values.
-fn typed<T: DeserializeOwned>(json: serde_json::Value) -> Result<T, ()> {
-    serde_json::from_value(json).map_err(drop)
+fn typed<T: DeserializeOwned>(json: serde_json::Value) -> Option<T> {
+    serde_json::from_value(json).ok()
 }
 
 fn claims(root: &Node, name: &ObjectName) -> Vec<Namespace> {
@@ -320,9 +324,9 @@ mod tests {
         let reading = read("web.yaml", text.as_bytes());
         assert_eq!(reading.findings, []);
         let document = &reading.documents[0];
-        assert_eq!(document.at(&["spec", "dnsNames", "0"]).to_string(), "web.yaml:5:14");
-        assert_eq!(document.at(&["spec", "issuers"]).to_string(), "web.yaml:5:3");
-        assert_eq!(document.at(&[]).to_string(), "web.yaml:1:1");
+        assert_eq!(document.at("spec.dnsNames.0").to_string(), "web.yaml:5:14");
+        assert_eq!(document.at("spec.issuers").to_string(), "web.yaml:5:3");
+        assert_eq!(document.at("").to_string(), "web.yaml:1:1");
     }
 
     #[test]

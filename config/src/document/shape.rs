@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 /// What is accepted at one place.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// Anything.
     Any,
     /// `true` or `false`.
@@ -50,7 +50,7 @@ pub(super) enum Shape {
 
 /// How many.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     /// At least.
     pub least: u64,
     /// At most.
@@ -59,14 +59,14 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// Whether so many are accepted.
-    pub(super) const fn hold(self, count: usize) -> bool {
+    pub(crate) const fn hold(self, count: usize) -> bool {
         self.least <= count as u64 && count as u64 <= self.most
     }
 }
 
 /// Named fields.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Object {
+pub(crate) struct Object {
     /// The fields, in the order of the type.
     pub fields: Vec<Field>,
     /// Fields of which exactly one must be there.
@@ -77,7 +77,7 @@ pub(super) struct Object {
 
 /// One named field.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Field {
+pub(crate) struct Field {
     /// Its name.
     pub name: String,
     /// What it holds.
@@ -88,18 +88,18 @@ pub(super) struct Field {
 
 impl Object {
     /// The field of that name.
-    pub(super) fn field(&self, name: &str) -> Option<&Field> {
+    pub(crate) fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
     }
 
     /// The names of all fields.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|field| field.name.as_str())
     }
 }
 
 /// The shape of a type.
-pub(super) fn shape_of<T: JsonSchema>() -> Shape {
+pub(crate) fn shape_of<T: JsonSchema>() -> Shape {
     let schema: Value = schemars::schema_for!(T).into();
     let definitions = schema.get("$defs").cloned().unwrap_or_default();
     Reading { definitions: &definitions }.shape(&schema)

@@ -188,8 +188,8 @@ impl Node {
 pub struct Tree {
     /// Its root.
     pub root: Node,
-    /// Whether nothing in it has been refused yet.
-    pub sound: bool,
+    /// What was refused while it was read.
+    pub findings: Vec<Finding>,
 }
 
 /// All documents of a file.
@@ -197,24 +197,23 @@ pub struct Tree {
 pub struct Forest {
     /// The documents that could be read.
     pub trees: Vec<Tree>,
-    /// Whether nothing in the file was lost: otherwise an object may stand in it that is not in `trees`.
-    pub whole: bool,
+    /// Why something in the file was lost: otherwise an object may stand in it that is not in `trees`.
+    pub lost: Vec<Finding>,
 }
 
-/// Read every document of a file. What cannot be read is told to `findings`.
-pub fn parse(file: &str, bytes: &[u8], findings: &mut Vec<Finding>) -> Forest {
+/// Read every document of a file.
+pub fn parse(file: &str, bytes: &[u8]) -> Forest {
     let whole_file = Place { file: file.to_owned(), line: 0, column: 0 };
+    let lost = |finding: Finding| Forest { lost: vec![finding], ..Forest::default() };
     if bytes.len() > MAX_BYTES {
-        findings.push(Code::FileTooLarge.at(&whole_file, &[("found", &bytes.len().to_string())]));
-        return Forest::default();
+        return lost(Code::FileTooLarge.at(&whole_file, &[("found", &bytes.len().to_string())]));
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => Reader::new(file, text, findings).read(),
+        Ok(text) => Reader::new(file, text).read(),
         Err(error) => {
             let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let byte = format!("0x{:02x}", bytes[error.valid_up_to()]);
-            findings.push(Code::NotUtf8.at(&end_of(&good).of(file), &[("found", &byte)]).found(byte));
-            Forest::default()
+            lost(Code::NotUtf8.at(&end_of(&good).of(file), &[("found", &byte)]).found(byte))
         }
     }
 }
@@ -232,7 +231,6 @@ fn count(number: usize) -> u32 {
 struct Reader<'a> {
     file: &'a str,
     parser: Parser<'a, StrInput<'a>>,
-    findings: &'a mut Vec<Finding>,
     forest: Forest,
 }
 
@@ -240,23 +238,22 @@ struct Reader<'a> {
 struct GiveUp;
 
 impl<'a> Reader<'a> {
-    fn new(file: &'a str, text: &'a str, findings: &'a mut Vec<Finding>) -> Self {
+    fn new(file: &'a str, text: &'a str) -> Self {
         let options = granit_parser::options! {
             disallow_directives: true,
             emit_comments: false,
             flow_nesting_limit: 2 * MAX_DEPTH,
             block_nesting_limit: 2 * MAX_DEPTH,
         };
-        let parser = Parser::new_from_str_with_options(text, options);
-        Self { file, parser, findings, forest: Forest { trees: Vec::new(), whole: true } }
+        Self { file, parser: Parser::new_from_str_with_options(text, options), forest: Forest::default() }
     }
 
     fn read(mut self) -> Forest {
-        let mut growing = Growing::default();
+        let mut growing = Growing::new(self.file);
         while let Some(next) = self.parser.next() {
             if self.hear(next, &mut growing).is_err() {
-                self.forest.whole = false;
-                growing = Growing::default();
+                self.forest.lost.append(&mut growing.findings);
+                growing = Growing::new(self.file);
                 if !matches!(self.parser.proceed_next_document(), Ok(true)) {
                     break;
                 }
@@ -265,47 +262,31 @@ impl<'a> Reader<'a> {
         self.forest
     }
 
-    fn hear(&mut self, next: Result<(Event<'a>, Span), ScanError>, growing: &mut Growing) -> Result<(), GiveUp> {
-        let (event, span) = next.map_err(|error| self.refuse(&error))?;
+    fn hear(&mut self, next: Result<(Event<'a>, Span), ScanError>, growing: &mut Growing<'a>) -> Result<(), GiveUp> {
+        let (event, span) = next.map_err(|error| {
+            let at = At { line: count(error.marker().line()), column: count(error.marker().col() + 1) };
+            growing.findings.push(Code::SyntaxError.at(&at.of(self.file), &[("found", &error.info())]));
+            GiveUp
+        })?;
         match event {
-            Event::DocumentStart(..) => *growing = Growing::default(),
-            Event::DocumentEnd => self.keep(growing),
-            event => growing.take(event, span, &mut |code, at| self.findings.push(code.plain(&at.of(self.file))))?,
+            Event::DocumentStart(..) => *growing = Growing::new(self.file),
+            Event::DocumentEnd => {
+                let Growing { root, findings, .. } = std::mem::replace(growing, Growing::new(self.file));
+                self.forest.trees.extend(root.map(|root| Tree { root, findings }));
+            }
+            event => growing.take(event, span)?,
         }
         Ok(())
-    }
-
-    fn keep(&mut self, growing: &mut Growing) {
-        let Growing { root, sound, duplicates, .. } = std::mem::take(growing);
-        let sound = sound && duplicates.is_empty();
-        for (key, at, first) in duplicates {
-            let blanks = [("field", shown(&key)), ("first", first.line.to_string())];
-            let blanks: Vec<_> = blanks.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            self.findings.push(Code::DuplicateField.at(&at.of(self.file), &blanks).found(key));
-        }
-        self.forest.trees.extend(root.map(|root| Tree { root, sound }));
-    }
-
-    fn refuse(&mut self, error: &ScanError) -> GiveUp {
-        let at = At { line: count(error.marker().line()), column: count(error.marker().col() + 1) };
-        self.findings.push(Code::SyntaxError.at(&at.of(self.file), &[("found", &error.info())]));
-        GiveUp
     }
 }
 
 /// A document while its events come in.
-struct Growing {
+struct Growing<'a> {
+    file: &'a str,
     open: Vec<Open>,
     root: Option<Node>,
     nodes: usize,
-    sound: bool,
-    duplicates: Vec<(String, At, At)>,
-}
-
-impl Default for Growing {
-    fn default() -> Self {
-        Self { open: Vec::new(), root: None, nodes: 0, sound: true, duplicates: Vec::new() }
-    }
+    findings: Vec<Finding>,
 }
 
 enum Open {
@@ -323,36 +304,35 @@ struct OpenMap {
 /// What stands before the colon; no name when it is not text.
 struct Key(Option<String>, At);
 
-type Tell<'a> = &'a mut dyn FnMut(Code, At);
+impl<'a> Growing<'a> {
+    fn new(file: &'a str) -> Self {
+        Self { file, open: Vec::new(), root: None, nodes: 0, findings: Vec::new() }
+    }
 
-impl Growing {
-    fn take(&mut self, event: Event<'_>, span: Span, tell: Tell<'_>) -> Result<(), GiveUp> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), GiveUp> {
         let at = At { line: count(span.start.line()), column: count(span.start.col() + 1) };
-        self.properties(&event, at, tell);
+        self.properties(&event, at);
         match event {
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                self.refuse(Code::AliasRefused, at, tell);
-                self.place(Node { at, value: Value::Broken }, tell);
+                self.refuse(Code::AliasRefused, at);
+                self.place(Node { at, value: Value::Broken });
             }
             Event::Scalar(text, style, ..) => {
                 let scalar = Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain };
-                self.place(Node { at, value: Value::Scalar(scalar) }, tell);
+                self.place(Node { at, value: Value::Scalar(scalar) });
             }
             Event::SequenceStart(..) => self.open.push(Open::List(at, Vec::new())),
-            Event::MappingStart(..) => {
-                let map = OpenMap { at, entries: Vec::new(), seen: HashMap::new(), key: None };
-                self.open.push(Open::Map(map));
-            }
+            Event::MappingStart(..) => self.open.push(Open::Map(OpenMap::new(at))),
             Event::SequenceEnd | Event::MappingEnd => {
-                self.close(tell);
+                self.close();
                 return Ok(());
             }
             _ => return Ok(()),
         }
-        self.limits(at, tell)
+        self.limits(at)
     }
 
-    fn limits(&mut self, at: At, tell: Tell<'_>) -> Result<(), GiveUp> {
+    fn limits(&mut self, at: At) -> Result<(), GiveUp> {
         self.nodes += 1;
         let code = if self.open.len() > MAX_DEPTH {
             Code::DocumentTooDeep
@@ -361,51 +341,60 @@ impl Growing {
         } else {
             return Ok(());
         };
-        tell(code, at);
+        self.refuse(code, at);
         Err(GiveUp)
     }
 
-    fn properties(&mut self, event: &Event<'_>, at: At, tell: Tell<'_>) {
+    fn properties(&mut self, event: &Event<'_>, at: At) {
         if event.anchor_id().is_some() {
-            self.refuse(Code::AliasRefused, at, tell);
+            self.refuse(Code::AliasRefused, at);
         }
         if event.tag().is_some() {
-            self.refuse(Code::TagRefused, at, tell);
+            self.refuse(Code::TagRefused, at);
         }
     }
 
-    fn refuse(&mut self, code: Code, at: At, tell: Tell<'_>) {
-        self.sound = false;
-        tell(code, at);
+    fn refuse(&mut self, code: Code, at: At) {
+        self.findings.push(code.plain(&at.of(self.file)));
     }
 
-    fn close(&mut self, tell: Tell<'_>) {
+    fn close(&mut self) {
         let node = match self.open.pop() {
             Some(Open::List(at, items)) => Node { at, value: Value::List(items) },
             Some(Open::Map(map)) => Node { at: map.at, value: Value::Map(map.entries) },
             None => return,
         };
-        self.place(node, tell);
+        self.place(node);
     }
 
-    fn place(&mut self, node: Node, tell: Tell<'_>) {
+    fn place(&mut self, node: Node) {
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List(_, items)) => items.push(node),
             Some(Open::Map(map)) => match map.key.take() {
-                Some(Key(name, at)) => self.duplicates.extend(name.and_then(|name| map.keep(name, at, node))),
-                None => self.key(node, tell),
+                Some(Key(Some(name), at)) => {
+                    if let Err((name, first)) = map.keep(name, at, node) {
+                        self.twice(&name, at, first);
+                    }
+                }
+                Some(Key(None, _)) => {}
+                None => self.key(node),
             },
         }
     }
 
-    fn key(&mut self, node: Node, tell: Tell<'_>) {
+    fn twice(&mut self, name: &str, at: At, first: At) {
+        let blanks = [("field", &*shown(name)), ("first", &*first.line.to_string())];
+        self.findings.push(Code::DuplicateField.at(&at.of(self.file), &blanks).found(name));
+    }
+
+    fn key(&mut self, node: Node) {
         let name = match node.value {
             Value::Scalar(scalar) => Some(scalar.text),
             _ => None,
         };
         if name.is_none() {
-            self.refuse(Code::KeyNotText, node.at, tell);
+            self.refuse(Code::KeyNotText, node.at);
         }
         if let Some(Open::Map(map)) = self.open.last_mut() {
             map.key = Some(Key(name, node.at));
@@ -414,15 +403,17 @@ impl Growing {
 }
 
 impl OpenMap {
-    /// Take in a field, or answer with its name and both places when it is there already.
-    fn keep(&mut self, key: String, at: At, value: Node) -> Option<(String, At, At)> {
-        match self.seen.get(&key) {
-            Some(first) => Some((key, at, *first)),
-            None => {
-                self.seen.insert(key.clone(), at);
-                self.entries.push(Entry { key, at, value });
-                None
-            }
+    fn new(at: At) -> Self {
+        Self { at, entries: Vec::new(), seen: HashMap::new(), key: None }
+    }
+
+    /// Take in a field, or give its name back with the first place when it is there already.
+    fn keep(&mut self, key: String, at: At, value: Node) -> Result<(), (String, At)> {
+        if let Some(first) = self.seen.get(&key) {
+            return Err((key, *first));
         }
+        self.seen.insert(key.clone(), at);
+        self.entries.push(Entry { key, at, value });
+        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{admin::Finding, name::DnsName};
 
 /// Compare a tree with a shape; what does not fit is told to `findings`.
-pub(super) fn walk(file: &str, node: &Node, shape: &Shape, findings: &mut Vec<Finding>) {
+pub(crate) fn walk(file: &str, node: &Node, shape: &Shape, findings: &mut Vec<Finding>) {
     Walk { file, path: Vec::new(), secret: false, findings }.node(node, shape);
 }
 
