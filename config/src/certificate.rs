@@ -35,6 +35,7 @@ pub struct IssuerChoice {
     pub name: IssuerName,
     /// A profile that the CA offers. Optional: the CA's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
     pub profile: Option<String>,
 }
 

@@ -48,6 +48,7 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<Namespace>,
     /// Who answers for it; inherited by everything inside.
+    #[schemars(length(min = 1, max = 253))]
     pub owner: String,
     /// How sensitive it is; inherited by everything inside. Optional: `internal`.
     #[serde(default)]
@@ -100,9 +101,11 @@ pub struct KmsNamespace {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CredentialsFile {
     /// The file, relative to `files.read`.
+    #[schemars(extend("format" = "relative-path"))]
     pub file: String,
     /// The profile in it. Optional: `default`.
     #[serde(default = "default_profile")]
+    #[schemars(length(min = 1, max = 253))]
     pub profile: String,
 }
 
@@ -121,6 +124,7 @@ pub struct Zone {
     pub except: Vec<DnsName>,
     /// How control is proven, in order of preference. Optional: `http-01`.
     #[serde(default = "default_challenges")]
+    #[schemars(length(min = 1))]
     pub challenges: Vec<ChallengeType>,
     /// Where DNS records are written. Optional: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,6 +162,7 @@ pub struct DnsProvider {
     pub route53: Option<Route53>,
     /// A provider of the `dns-update` crate, by its name there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
     pub provider: Option<String>,
     /// What that provider needs, by its names there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -180,6 +185,7 @@ pub struct Rfc2136 {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TsigKey {
     /// The name of the key.
+    #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// `hmac-sha256`, `hmac-sha384` or `hmac-sha512`.
     pub algorithm: TsigAlgorithm,
@@ -219,6 +225,7 @@ pub struct Route53 {}
 pub struct SecretReference {
     /// A file below `files.read`; one trailing line end is ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "relative-path"))]
     pub file: Option<String>,
     /// A Kubernetes Secret in clavigerd's own namespace; comes with the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -232,6 +239,7 @@ pub struct SecretKey {
     /// The Secret.
     pub name: Name,
     /// The key in it.
+    #[schemars(extend("format" = "secret-key"))]
     pub key: String,
 }
 
