@@ -1,2 +1,2 @@
-//! Command line. 
+//! Command line.
 fn main() {}
