@@ -5,6 +5,7 @@
 //!
 //! What a hostile or broken far side may send (PEM, DER, envelopes) is capped in length before it is read and never panics.
 
+pub mod chain;
 pub mod csr;
 
 pub mod keys;
