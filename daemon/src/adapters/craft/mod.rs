@@ -7,6 +7,7 @@
 
 pub mod chain;
 pub mod csr;
+pub mod envelope;
 
 pub mod keys;
 pub mod pem;
