@@ -1,1 +1,4 @@
-//! Words.
+//! claviger-core: decides and steers.
+
+pub mod domain;
+pub mod ports;
