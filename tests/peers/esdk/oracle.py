@@ -5,10 +5,10 @@ It seals and opens messages of format version 2, suite 0x0478, with a KMS key be
 makes the known-answer vectors that the unit tests hold. `pip install -r requirements.txt` gives it what it needs.
 
     oracle.py --endpoint http://127.0.0.1:5000 create-key
-    oracle.py --endpoint http://127.0.0.1:5000 encrypt --key ARN --context use=private-key --in plain --out sealed
-    oracle.py --endpoint http://127.0.0.1:5000 decrypt --key ARN --context use=private-key --in sealed --out plain
-    oracle.py --endpoint http://127.0.0.1:5000 data-key --key ARN --context use=private-key
-    oracle.py --endpoint http://127.0.0.1:5000 unwrap --key ARN --context use=private-key --in wrapped
+    oracle.py --endpoint http://127.0.0.1:5000 encrypt --key ARN --context use=certificate --in plain --out sealed
+    oracle.py --endpoint http://127.0.0.1:5000 decrypt --key ARN --context use=certificate --in sealed --out plain
+    oracle.py --endpoint http://127.0.0.1:5000 data-key --key ARN --context use=certificate
+    oracle.py --endpoint http://127.0.0.1:5000 unwrap --key ARN --context use=certificate --in wrapped
     oracle.py vectors --out daemon/src/adapters/craft/envelope/vectors/python-sdk.json
 
 Files default to standard input and output. Exit status: 0 done, 1 refused (the reason on standard error), 2 wrong usage.
@@ -135,7 +135,7 @@ def vectors(arguments):
         "kind": "TlsCertificate",
         "namespace": "staging",
         "name": "web",
-        "use": "private-key",
+        "use": "certificate",
     }
     # U+FF61 sorts after U+1F511 in UTF-16 and before it in UTF-8: readers and writers must agree on bytes.
     foreign = {"stra\u00dfe": "K\u00f6ln", "\U0001f511": "key", "\uff61": "stop", "a": "1", "B": "2"}

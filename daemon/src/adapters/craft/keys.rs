@@ -91,7 +91,7 @@ impl PrivateKey {
     /// Makes a new key.
     pub fn generate(algorithm: KeyAlgorithm) -> Result<Self, KeyFault> {
         let made = Pair::generate(algorithm).and_then(|pair| Self::from_pair(algorithm, pair));
-        made.map_err(|cause| KeyFault::Generate { algorithm: word(algorithm), cause })
+        made.map_err(|cause| KeyFault::Generate { algorithm: algorithm.word(), cause })
     }
 
     /// Loads a key from PKCS#8 DER.
@@ -138,14 +138,14 @@ impl PrivateKey {
 
     /// The fingerprint by which the key is known everywhere: lower hex of SHA-256 over [`Self::spki_der`].
     pub fn spki_sha256(&self) -> String {
-        spki_sha256(&self.spki)
+        sha256(&self.spki)
     }
 
     /// Any of the three structures: the ones without a PKCS#8 frame are tried second.
     fn from_der(der: &[u8]) -> Result<Self, KeyFault> {
         let (algorithm, pair) = Pair::load(der)?;
         // Written anew, so that whatever was loaded is stored and delivered as PKCS#8.
-        Self::from_pair(algorithm, pair).map_err(|_| KeyFault::Unsupported { found: word(algorithm) })
+        Self::from_pair(algorithm, pair).map_err(|_| KeyFault::Unsupported { found: algorithm.word() })
     }
 
     fn from_pair(algorithm: KeyAlgorithm, pair: Pair) -> Result<Self, Unspecified> {
@@ -185,20 +185,9 @@ impl rcgen::SigningKey for PrivateKey {
     }
 }
 
-/// Lower hex of SHA-256 over a SubjectPublicKeyInfo.
-pub fn spki_sha256(spki_der: &[u8]) -> String {
-    hex::encode(digest(&SHA256, spki_der))
-}
-
-/// The algorithm as documents spell it.
-pub fn word(algorithm: KeyAlgorithm) -> &'static str {
-    match algorithm {
-        KeyAlgorithm::EcdsaP256 => "ecdsa-p256",
-        KeyAlgorithm::EcdsaP384 => "ecdsa-p384",
-        KeyAlgorithm::Rsa2048 => "rsa-2048",
-        KeyAlgorithm::Rsa3072 => "rsa-3072",
-        KeyAlgorithm::Rsa4096 => "rsa-4096",
-    }
+/// SHA-256 in lower hex, as fingerprints are written everywhere.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex::encode(digest(&SHA256, bytes))
 }
 
 /// The key as aws-lc holds it; it wipes its own memory.

@@ -13,7 +13,7 @@ mod reading;
 
 pub use fault::{ChainFault, ChainFaults, Position};
 
-use crate::adapters::craft::pem;
+use crate::adapters::craft::{keys, pem};
 use std::collections::BTreeSet;
 use x509_parser::certificate::X509Certificate;
 
@@ -29,7 +29,9 @@ pub struct Chain {
 pub struct Leaf {
     /// The serial number in lower hex, without a sign byte.
     pub serial: String,
-    /// The fingerprint of its public key, as in [`super::keys::PrivateKey::spki_sha256`].
+    /// SHA-256 over the whole certificate, lower hex.
+    pub fingerprint: String,
+    /// The fingerprint of its public key, as in [`keys::PrivateKey::spki_sha256`].
     pub spki_sha256: String,
     /// From when it holds, in milliseconds since 1970.
     pub not_before_ms: i64,
@@ -137,7 +139,8 @@ impl Leaf {
         let unreadable = |_| ChainFault::Unreadable { position: Position(1) };
         Ok(Self {
             serial: reading::serial(leaf),
-            spki_sha256: super::keys::spki_sha256(leaf.public_key().raw),
+            fingerprint: keys::sha256(leaf.as_raw()),
+            spki_sha256: keys::sha256(leaf.public_key().raw),
             not_before_ms: leaf.validity().not_before.timestamp() * 1000,
             not_after_ms: leaf.validity().not_after.timestamp() * 1000,
             names: reading::names(leaf).map_err(unreadable)?,

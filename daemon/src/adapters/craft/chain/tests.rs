@@ -123,6 +123,7 @@ fn a_sound_chain_is_accepted_and_its_leaf_described() {
     let leaf = verify(chain.as_bytes(), &world.expected(&spki)).unwrap();
     assert_eq!(leaf.serial, "87654321");
     assert_eq!(leaf.spki_sha256, spki);
+    assert_eq!(leaf.fingerprint, keys::sha256(Chain::read(chain.as_bytes()).unwrap().leaf_der()));
     assert_eq!(leaf.names, ["*.api.example.com", "www.example.com"]);
     assert_eq!(leaf.issuer, "CN=Issuing");
     assert_eq!(leaf.lifetime_ms(), 90 * DAY_MS);

@@ -1,45 +1,27 @@
 //! What a sealed secret is bound to.
 
 use super::{EnvelopeFault, Header, context_matches};
+use claviger_core::ports::Binding;
 use std::collections::BTreeMap;
 
-/// The object a secret belongs to, and what it is for: the encryption context of everything that is wrapped.
+/// `binding` as the encryption context that KMS and the envelope take: application, environment, kind, namespace, name, use.
 ///
-/// There is no UID in it, since restoring a backup changes those.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Binding<'a> {
-    /// The environment's name.
-    pub environment: &'a str,
-    /// The kind of the object: `TlsCertificate`, `Environment`.
-    pub kind: &'a str,
-    /// The object's namespace.
-    pub namespace: &'a str,
-    /// The object's name.
-    pub name: &'a str,
-    /// What the secret is for: `private-key`, `account-key`. Written as `use`.
-    pub purpose: &'a str,
+/// An object that lives in no namespace is bound by the absence of that key, since KMS takes no empty value.
+pub fn context(binding: &Binding) -> BTreeMap<String, String> {
+    let namespace = binding.object.namespace.as_ref().map(|namespace| ("namespace", namespace.to_string()));
+    let entries = [
+        ("application", APPLICATION.to_owned()),
+        ("environment", binding.environment.to_string()),
+        ("kind", binding.object.kind.to_string()),
+        ("name", binding.object.name.to_string()),
+        ("use", binding.r#use.word()),
+    ];
+    entries.into_iter().chain(namespace).map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-impl Binding<'_> {
-    /// As the encryption context that KMS and the envelope take.
-    pub fn context(&self) -> BTreeMap<String, String> {
-        let entries = [
-            ("application", APPLICATION),
-            ("environment", self.environment),
-            ("kind", self.kind),
-            ("namespace", self.namespace),
-            ("name", self.name),
-            ("use", self.purpose),
-        ];
-        // KMS takes no empty value; an object without a namespace is bound by the absence of the key.
-        let entries = entries.into_iter().filter(|(_, value)| !value.is_empty());
-        entries.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
-    }
-
-    /// Refuses an opened message that is bound to something else.
-    pub fn verify(&self, header: &Header) -> Result<(), EnvelopeFault> {
-        context_matches(header, &self.context())
-    }
+/// Refuses an opened message that is bound to something else than `binding`.
+pub fn verify_binding(header: &Header, binding: &Binding) -> Result<(), EnvelopeFault> {
+    context_matches(header, &context(binding))
 }
 
 const APPLICATION: &str = "claviger";

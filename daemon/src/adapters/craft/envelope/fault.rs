@@ -51,7 +51,7 @@ pub enum EnvelopeFault {
     #[error("the header does not verify: the message is damaged or was tampered with")]
     HeaderTag,
     /// No KMS key of ours wrapped the data key.
-    #[error("the data key is wrapped by [{}], expected `{expected}`", found.join(", "))]
+    #[error("the data key is wrapped by [{}], expected {expected}", found.join(", "))]
     OtherWrappingKey {
         /// The KMS keys that wrapped it.
         found: Vec<String>,

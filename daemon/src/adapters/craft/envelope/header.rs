@@ -96,15 +96,26 @@ impl Header {
     /// The data key as wrapped by one KMS key, so that no other key is ever asked.
     pub fn data_key(&self, key_arn: &str) -> Result<&EncryptedDataKey, EnvelopeFault> {
         let wrapped = self.data_keys.iter().find(|key| key.key_arn() == Some(key_arn));
-        wrapped.ok_or_else(|| EnvelopeFault::OtherWrappingKey {
-            found: self.data_keys.iter().filter_map(EncryptedDataKey::key_arn).map(str::to_owned).collect(),
-            expected: key_arn.to_owned(),
-        })
+        wrapped.ok_or_else(|| self.other_keys(format!("`{key_arn}`")))
+    }
+
+    /// The data key as wrapped by a KMS key of this account and Region, whichever it is: an alias may have moved on since.
+    pub fn data_key_within(&self, account: &str, region: &str) -> Result<&EncryptedDataKey, EnvelopeFault> {
+        let within = |key: &&EncryptedDataKey| key.key_arn().is_some_and(|arn| lies_within(arn, account, region));
+        self.data_keys
+            .iter()
+            .find(within)
+            .ok_or_else(|| self.other_keys(format!("a key of account {account} in {region}")))
     }
 
     /// How the body is laid out.
     pub fn content(&self) -> Content {
         self.content
+    }
+
+    fn other_keys(&self, expected: String) -> EnvelopeFault {
+        let found = self.data_keys.iter().filter_map(EncryptedDataKey::key_arn).map(str::to_owned).collect();
+        EnvelopeFault::OtherWrappingKey { found, expected }
     }
 
     pub(super) fn commitment(&self) -> &[u8; COMMITMENT_LENGTH] {
@@ -122,6 +133,14 @@ impl EncryptedDataKey {
     pub fn key_arn(&self) -> Option<&str> {
         (self.provider == PROVIDER).then(|| str::from_utf8(&self.key).ok())?
     }
+}
+
+/// `arn:PARTITION:kms:REGION:ACCOUNT:key/ID`; an alias names no key and never matches.
+fn lies_within(arn: &str, account: &str, region: &str) -> bool {
+    let mut parts = arn.splitn(6, ':');
+    let head = (parts.next(), parts.nth(1), parts.next(), parts.next());
+    head == (Some("arn"), Some("kms"), Some(region), Some(account))
+        && parts.next().is_some_and(|key| key.starts_with("key/"))
 }
 
 pub(super) fn write(

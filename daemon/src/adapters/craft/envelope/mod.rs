@@ -3,8 +3,8 @@
 //!
 //! KMS stays outside: its `GenerateDataKey` gives the [`DataKey`] that [`seal`] takes, its `Decrypt` the plaintext that [`open`] takes.
 //! To read: [`Header::read`], ask KMS for the [`Header::data_key`] of the wrapping key with [`Header::context`] as encryption context, [`open`],
-//! and compare the context with the [`Binding`] of the object at hand ([`context_matches`]): KMS proves only that the context is the one
-//! that was sealed, not that it is the right one.
+//! and compare its context with the binding of the object at hand ([`verify_binding`]): KMS proves only that the context is the one that was
+//! sealed, not that it is the right one.
 //!
 //! The format is described in the Encryption SDK's developer guide, "Message format"; vectors made with the Python SDK stand in `vectors/`.
 //!
@@ -20,7 +20,7 @@ mod derive;
 mod fault;
 mod header;
 
-pub use binding::Binding;
+pub use binding::{context, verify_binding};
 pub use fault::{ContextDifference, EnvelopeFault};
 pub use header::{Content, EncryptedDataKey, Header, context_matches};
 

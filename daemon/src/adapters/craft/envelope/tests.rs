@@ -1,17 +1,20 @@
 use super::*;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use claviger_config::{Kind, ObjectName};
+use claviger_core::{domain::effect::KeyUse, ports::Binding};
 use proptest::prelude::*;
 use serde::Deserialize;
 
 const KEY_ARN: &str = "arn:aws:kms:eu-west-1:111111111111:key/00000001-0000-4000-8000-000000000000";
 
-const BINDING: Binding<'_> = Binding {
-    environment: "staging",
-    kind: "TlsCertificate",
-    namespace: "staging",
-    name: "web",
-    purpose: "private-key",
-};
+fn binding() -> Binding {
+    let object = ObjectName {
+        kind: Kind::TlsCertificate,
+        namespace: Some("staging".parse().unwrap()),
+        name: "web".parse().unwrap(),
+    };
+    Binding { environment: "staging".parse().unwrap(), object, r#use: KeyUse::Certificate }
+}
 
 /// What `tests/peers/esdk/oracle.py vectors` wrote.
 #[derive(Deserialize)]
@@ -62,7 +65,7 @@ fn key(byte: u8) -> DataKey {
 }
 
 fn sealed(plaintext: &[u8]) -> Vec<u8> {
-    seal(&key(1), &BINDING.context(), plaintext).unwrap()
+    seal(&key(1), &context(&binding()), plaintext).unwrap()
 }
 
 fn refusal(message: &[u8]) -> EnvelopeFault {
@@ -137,18 +140,34 @@ fn the_same_secret_is_never_sealed_to_the_same_bytes() {
 #[test]
 fn the_header_tells_everyone_what_kms_must_be_asked() {
     let header = Header::read(&sealed(b"secret")).unwrap();
-    assert_eq!(header.context(), &BINDING.context());
+    assert_eq!(header.context(), &context(&binding()));
     assert_eq!(header.data_key(KEY_ARN).unwrap().ciphertext, [0xAB; 184]);
     let refused = header.data_key("arn:other").unwrap_err().to_string();
     assert_eq!(refused, format!("the data key is wrapped by [{KEY_ARN}], expected `arn:other`"));
 }
 
 #[test]
+fn a_data_key_is_taken_from_the_environments_own_account_and_region_only() {
+    let header = Header::read(&sealed(b"secret")).unwrap();
+    let within = |account, region| header.data_key_within(account, region);
+    assert_eq!(within("111111111111", "eu-west-1").unwrap().key_arn(), Some(KEY_ARN));
+    for (account, region) in
+        [("222222222222", "eu-west-1"), ("111111111111", "eu-west-2"), ("", ""), ("11111111111", "eu-west-1")]
+    {
+        assert!(matches!(within(account, region), Err(EnvelopeFault::OtherWrappingKey { .. })));
+    }
+    let alias = DataKey { key_arn: "arn:aws:kms:eu-west-1:111111111111:alias/x".into(), ..key(1) };
+    let message = seal(&alias, &BTreeMap::new(), b"").unwrap();
+    assert!(Header::read(&message).unwrap().data_key_within("111111111111", "eu-west-1").is_err());
+}
+
+#[test]
 fn a_secret_of_another_object_is_refused_with_both_names() {
     let header = Header::read(&sealed(b"secret")).unwrap();
-    BINDING.verify(&header).unwrap();
-    let elsewhere = Binding { environment: "production", namespace: "", ..BINDING };
-    let refused = elsewhere.verify(&header).unwrap_err().to_string();
+    verify_binding(&header, &binding()).unwrap();
+    let mut elsewhere = Binding { environment: "production".parse().unwrap(), ..binding() };
+    elsewhere.object.namespace = None;
+    let refused = verify_binding(&header, &elsewhere).unwrap_err().to_string();
     assert_eq!(
         refused,
         "the message is sealed for another object: `environment` is `staging`, expected `production`; \
@@ -158,16 +177,18 @@ fn a_secret_of_another_object_is_refused_with_both_names() {
 
 #[test]
 fn a_binding_is_the_context_that_is_promised() {
-    let context: Vec<_> = BINDING.context().into_iter().collect();
+    let context: Vec<_> = context(&binding()).into_iter().collect();
     let expected = [
         ("application", "claviger"),
         ("environment", "staging"),
         ("kind", "TlsCertificate"),
         ("name", "web"),
         ("namespace", "staging"),
-        ("use", "private-key"),
+        ("use", "certificate"),
     ];
     assert_eq!(context, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    let account = Binding { r#use: KeyUse::Account("letsencrypt".parse().unwrap()), ..binding() };
+    assert_eq!(self::context(&account)["use"], "account/letsencrypt");
 }
 
 #[test]
@@ -245,12 +266,12 @@ fn a_length_that_lies_reserves_no_memory() {
 
 #[test]
 fn what_is_too_long_is_neither_sealed_nor_read() {
-    let refused = seal(&key(1), &BINDING.context(), &vec![0; MAX_PLAINTEXT_LENGTH + 1]);
+    let refused = seal(&key(1), &context(&binding()), &vec![0; MAX_PLAINTEXT_LENGTH + 1]);
     assert!(matches!(refused, Err(EnvelopeFault::TooLarge { what: "plaintext", .. })));
     let refused = Header::read(&vec![0; MAX_MESSAGE_LENGTH + 1]);
     assert!(matches!(refused, Err(EnvelopeFault::TooLarge { what: "message", .. })));
     let largest = vec![0; MAX_PLAINTEXT_LENGTH];
-    let message = seal(&key(1), &BINDING.context(), &largest).unwrap();
+    let message = seal(&key(1), &context(&binding()), &largest).unwrap();
     assert_eq!(open(&message, &[1; 32]).unwrap().len(), MAX_PLAINTEXT_LENGTH);
 }
 
