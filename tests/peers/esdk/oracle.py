@@ -2,7 +2,7 @@
 """Amazon's Encryption SDK for Python as the judge over claviger's envelopes.
 
 It seals and opens messages of format version 2, suite 0x0478, with a KMS key behind any endpoint (a moto server on loopback will do), and
-makes the known-answer vectors that the unit tests hold. `pip install -r requirements.txt` gives it what it needs.
+makes the known-answer vectors that the unit tests hold. `pip install -r tests/peers/requirements.txt` gives it what it needs.
 
     oracle.py --endpoint http://127.0.0.1:5000 create-key
     oracle.py --endpoint http://127.0.0.1:5000 encrypt --key ARN --context use=certificate --in plain --out sealed

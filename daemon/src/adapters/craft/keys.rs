@@ -42,10 +42,12 @@ pub enum KeyFault {
         found: usize,
     },
     /// The key cannot be made or written out.
-    #[error("cannot make a private key of algorithm `{algorithm}`: the system's cryptography refuses")]
-    Generate {
-        /// The algorithm that was asked for.
-        algorithm: &'static str,
+    #[error("cannot {what} a private key of algorithm `{}`: the system's cryptography refuses", algorithm.word())]
+    Cryptography {
+        /// What was tried.
+        what: &'static str,
+        /// The key's algorithm.
+        algorithm: KeyAlgorithm,
         /// What it said.
         #[source]
         cause: Unspecified,
@@ -91,7 +93,7 @@ impl PrivateKey {
     /// Makes a new key.
     pub fn generate(algorithm: KeyAlgorithm) -> Result<Self, KeyFault> {
         let made = Pair::generate(algorithm).and_then(|pair| Self::from_pair(algorithm, pair));
-        made.map_err(|cause| KeyFault::Generate { algorithm: algorithm.word(), cause })
+        made.map_err(|cause| KeyFault::Cryptography { what: "make", algorithm, cause })
     }
 
     /// Loads a key from PKCS#8 DER.
@@ -145,7 +147,7 @@ impl PrivateKey {
     fn from_der(der: &[u8]) -> Result<Self, KeyFault> {
         let (algorithm, pair) = Pair::load(der)?;
         // Written anew, so that whatever was loaded is stored and delivered as PKCS#8.
-        Self::from_pair(algorithm, pair).map_err(|_| KeyFault::Unsupported { found: algorithm.word() })
+        Self::from_pair(algorithm, pair).map_err(|cause| KeyFault::Cryptography { what: "write out", algorithm, cause })
     }
 
     fn from_pair(algorithm: KeyAlgorithm, pair: Pair) -> Result<Self, Unspecified> {

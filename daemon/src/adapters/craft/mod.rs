@@ -11,3 +11,6 @@ pub mod envelope;
 
 pub mod keys;
 pub mod pem;
+mod port;
+
+pub use port::{AwsLc, Roots};

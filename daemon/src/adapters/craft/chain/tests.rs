@@ -6,6 +6,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyUsagePurpose, SanType, SerialNumber,
 };
+use std::sync::OnceLock;
 
 /// 2026-11-24T12:00:00Z.
 const NOW_MS: i64 = 1_795_521_600_000;
@@ -414,5 +415,31 @@ proptest! {
     fn any_bytes_are_judged_without_panic(bytes: Vec<u8>) {
         let _ = Chain::read(&bytes);
         prop_assert!(Chain::read(pem::write("CERTIFICATE", &bytes).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_mangled_chain_is_judged_without_panic(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        which in 0_usize..2,
+    ) {
+        static SOUND: OnceLock<(World, [Vec<u8>; 2])> = OnceLock::new();
+        let (world, sound) = SOUND.get_or_init(|| {
+            let world = World::new();
+            let leaf = world.issuing.sign(&sound_leaf(), &world.key);
+            let certificates = Chain::read([leaf, world.issuing.pem.clone()].concat().as_bytes()).unwrap().certificates;
+            (world, certificates.try_into().unwrap())
+        });
+        let mut chain = sound.clone();
+        for (place, byte) in edits {
+            let place = place.index(chain[which].len());
+            chain[which][place] = byte;
+        }
+        let pem = chain.each_ref().map(|der| pem::write("CERTIFICATE", der).to_string());
+        let roots = [pem[1].clone()];
+        let spki = world.key.spki_sha256();
+        let expected = Expected { trusted_roots: Some(&roots), ..world.expected(&spki) };
+        let told = faults(verify(pem.concat().as_bytes(), &expected));
+        prop_assert!(which == 1 || chain == *sound || !told.is_empty());
+        prop_assert!(told.iter().all(|fault| !fault.to_string().contains(char::is_control)));
     }
 }
