@@ -183,7 +183,7 @@ mod tests {
         let stranger = answered(&request).0;
         let refused = with_roots(Some(stranger)).verify(&at, &chain, expected).await.unwrap_err();
         assert_eq!(refused.reason, Reason::WrongCertificate);
-        assert!(refused.message.contains("ends at `CN=Root`"), "{}", refused.message);
+        assert!(refused.message.contains("ends below `CN=Root`"), "{}", refused.message);
     }
 
     #[tokio::test]

@@ -173,7 +173,7 @@ pub enum ChainFault {
         position: Position,
     },
     /// The chain leads elsewhere.
-    #[error("the chain ends at `{found}`, expected one of [{}]", expected.join("; "))]
+    #[error("no trusted root has signed the chain: it ends below `{found}`, trusted are [{}]", expected.join("; "))]
     UntrustedRoot {
         /// The issuer of the last certificate.
         found: String,

@@ -131,6 +131,25 @@ fn a_sound_chain_is_accepted_and_its_leaf_described() {
     assert_eq!(leaf.not_after_ms, NOW_MS + 89 * DAY_MS);
 }
 
+/// Made with OpenSSL: an RSA root, an ECDSA P-384 issuer signed with RSA-PSS, a leaf whose serial number has its highest bit set.
+#[test]
+fn a_chain_that_openssl_made_is_read_as_openssl_reads_it() {
+    let chain = include_bytes!("../testdata/chain.pem");
+    let roots = [include_str!("../testdata/root.pem").to_owned()];
+    let key = PrivateKey::from_pem(include_bytes!("../testdata/ec-p256.pem")).unwrap();
+    let names = ["www.example.com", "*.example.com"].map(String::from);
+    let spki = "6b618e59529ee7f0a81531ea4540187b62d0df76493515e4816a631e413fce01";
+    assert_eq!(key.spki_sha256(), spki);
+    let now_ms = Chain::read(chain).unwrap().leaf().not_before_ms + DAY_MS;
+    let expected = Expected { trusted_roots: Some(&roots), ..Expected::new(&names, spki, now_ms) };
+    let leaf = verify(chain, &expected).unwrap();
+    assert_eq!(leaf.serial, "f0e1d2c3b4a5968778695a4b3c2d1e0f");
+    assert_eq!(leaf.fingerprint, "9a2092dc1721685e71fd639227389258ac8bf72af40440af49d1273af326515b");
+    assert_eq!(leaf.ari_id.as_deref(), Some("e50pnv_q-JHuVHQTeiOedHzvGMM.APDh0sO0pZaHeGlaSzwtHg8"));
+    assert_eq!(leaf.issuer, "C=DE, O=Example, CN=Issuing, by OpenSSL");
+    assert_eq!(leaf.lifetime_ms(), 90 * DAY_MS);
+}
+
 #[test]
 fn every_key_algorithm_is_verified_as_issuer_and_as_leaf() {
     use KeyAlgorithm::{EcdsaP256, EcdsaP384, Rsa2048, Rsa3072, Rsa4096};
