@@ -1,7 +1,7 @@
 //! Amazon's Encryption SDK as the judge over our envelopes: drives `oracle.py` beside this file.
 //!
-//! It needs a Python with the packages of `tests/peers/requirements.txt` and a KMS endpoint that keeps its keys between calls, such as moto.
-//! Every call starts a process and waits for it: call it off the runtime.
+//! It needs a Python with the packages of `tests/peers/requirements.txt` and a KMS endpoint that keeps its keys between
+//! calls, such as moto. Every call starts a process and waits for it: call it off the runtime.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -42,14 +42,17 @@ pub trait Envelope {
     fn open(&self, message: &[u8], data_key: &[u8]) -> Result<Vec<u8>>;
 }
 
-/// Seals with ours and opens with Amazon's, and the other way round, for lengths around the frame size; and shows that neither opens what
-/// was damaged or belongs to another context.
+/// Seals with ours and opens with Amazon's, and the other way round, for lengths around the frame size; and shows that
+/// neither opens what was damaged or belongs to another context.
 pub fn cross_check(oracle: &Oracle, ours: &impl Envelope, context: &EncryptionContext) -> Result<()> {
     let key_arn = oracle.create_key()?;
     for length in [0, 1, 241, 4095, 4096, 4097, 10_000] {
         let plaintext: Vec<u8> = (0..length).map(|index: usize| (index % 251) as u8).collect();
         let sealed = ours.seal(&oracle.data_key(&key_arn, context)?, context, &plaintext)?;
-        ensure!(oracle.decrypt(&key_arn, context, &sealed)? == plaintext, "Amazon opens ours to other bytes ({length})");
+        ensure!(
+            oracle.decrypt(&key_arn, context, &sealed)? == plaintext,
+            "Amazon opens ours to other bytes ({length})"
+        );
         let sealed = oracle.encrypt(&key_arn, context, &plaintext)?;
         let (wrapped, found) = ours.read(&sealed, &key_arn)?;
         ensure!(&found == context, "we read another context from Amazon's ({length})");
@@ -64,7 +67,10 @@ fn refusals(oracle: &Oracle, ours: &impl Envelope, context: &EncryptionContext, 
     let sealed = ours.seal(&data_key, context, b"secret")?;
     let mut elsewhere = context.clone();
     elsewhere.insert("environment".to_owned(), "elsewhere".to_owned());
-    ensure!(oracle.unwrap(key_arn, &elsewhere, &data_key.ciphertext).is_err(), "KMS opens a data key under another context");
+    ensure!(
+        oracle.unwrap(key_arn, &elsewhere, &data_key.ciphertext).is_err(),
+        "KMS opens a data key under another context"
+    );
     ensure!(oracle.decrypt(key_arn, &elsewhere, &sealed).is_err(), "Amazon opens ours under another context");
     for place in [0, sealed.len() / 2, sealed.len() - 1] {
         let mut damaged = sealed.clone();

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Amazon's Encryption SDK for Python as the judge over claviger's envelopes.
 
-It seals and opens messages of format version 2, suite 0x0478, with a KMS key behind any endpoint (a moto server on loopback will do), and
-makes the known-answer vectors that the unit tests hold. `pip install -r tests/peers/requirements.txt` gives it what it needs.
+It seals and opens messages of format version 2, suite 0x0478, with a KMS key behind any endpoint (a moto server on
+loopback will do), and makes the known-answer vectors that the unit tests hold.
+`pip install -r tests/peers/requirements.txt` gives it what it needs.
 
     oracle.py --endpoint http://127.0.0.1:5000 create-key
     oracle.py --endpoint http://127.0.0.1:5000 encrypt --key ARN --context use=certificate --in plain --out sealed
@@ -11,7 +12,8 @@ makes the known-answer vectors that the unit tests hold. `pip install -r tests/p
     oracle.py --endpoint http://127.0.0.1:5000 unwrap --key ARN --context use=certificate --in wrapped
     oracle.py vectors --out daemon/src/adapters/craft/envelope/vectors/python-sdk.json
 
-Files default to standard input and output. Exit status: 0 done, 1 refused (the reason on standard error), 2 wrong usage.
+Files default to standard input and output.
+Exit status: 0 done, 1 refused (the reason on standard error), 2 wrong usage.
 """
 
 import argparse
@@ -164,7 +166,7 @@ def vectors(arguments):
         vector(suite, strict if suite.is_committing() else lax, name, object_context, 241, DEFAULT_FRAME, 1)
         for name, suite in others
     ]
-    about = "Made by oracle.py with aws-encryption-sdk for Python; the data key is public. Byte i of a plaintext is i mod 251."
+    about = "Made by tests/peers/esdk/oracle.py; the data key is public. Byte i of a plaintext is i mod 251."
     document = {"about": about, "dataKey": StaticKey.data_key.hex(), "opened": made, "refused": refused}
     write(arguments, (json.dumps(document, indent=1) + "\n").encode())
 

@@ -31,8 +31,8 @@ pub enum CsrFault {
 
 /// The request for a certificate that binds `key` to `names`, as DER.
 ///
-/// All names stand in the subject alternative name, in lower case and once each; the first is the common name as well when it fits.
-/// Nothing else is asked for: the certificate authority's profile decides the rest.
+/// All names stand in the subject alternative name, in lower case and once each; the first is the common name as well
+/// when it fits. Nothing else is asked for: the certificate authority's profile decides the rest.
 pub fn request(key: &PrivateKey, names: &[impl AsRef<str>]) -> Result<Vec<u8>, CsrFault> {
     let names = checked(names)?;
     let first = names.first().ok_or(CsrFault::NoNames)?;

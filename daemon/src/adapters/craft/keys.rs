@@ -19,7 +19,8 @@ use zeroize::Zeroizing;
 
 /// A private key with its public half. Reading the secret is spelled `expose_`.
 ///
-/// It signs through rcgen's traits without giving the secret away, so no second copy is ever made for a request or a certificate.
+/// It signs through rcgen's traits without giving the secret away, so no second copy is ever made for a request or a
+/// certificate.
 pub struct PrivateKey {
     algorithm: KeyAlgorithm,
     pkcs8: Zeroizing<Vec<u8>>,
@@ -102,7 +103,8 @@ impl PrivateKey {
         Self::from_der(der)
     }
 
-    /// Loads the one key that a PEM text holds: PKCS#8, SEC 1 (RFC 5915) or PKCS#1 (RFC 8017). Certificates beside it are skipped.
+    /// Loads the one key that a PEM text holds: PKCS#8, SEC 1 (RFC 5915) or PKCS#1 (RFC 8017). Certificates beside it
+    /// are skipped.
     pub fn from_pem(text: &[u8]) -> Result<Self, KeyFault> {
         capped(text)?;
         let blocks = pem::read(text).map_err(KeyFault::Pem)?;

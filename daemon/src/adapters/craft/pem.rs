@@ -1,7 +1,7 @@
 //! Reads and writes PEM (RFC 7468), for certificates and for private keys.
 //!
-//! The reader is as lax as RFC 7468 section 2 asks (text around the blocks, any line ending) and strict about the rest. What it decodes is
-//! wiped when dropped, because it cannot know which block holds a secret.
+//! The reader is as lax as RFC 7468 section 2 asks (text around the blocks, any line ending) and strict about the rest.
+//! What it decodes is wiped when dropped, because it cannot know which block holds a secret.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use thiserror::Error;
@@ -66,7 +66,8 @@ pub fn read(text: &[u8]) -> Result<Vec<Block>, PemFault> {
     Ok(blocks)
 }
 
-/// `der` as one block, with lines of 64 characters (RFC 7468 section 2). Nothing of it is left behind in memory when the result is dropped.
+/// `der` as one block, with lines of 64 characters (RFC 7468 section 2). Nothing of it is left behind in memory when
+/// the result is dropped.
 pub fn write(label: &str, der: &[u8]) -> Zeroizing<String> {
     let lines = der.len().div_ceil(BYTES_PER_LINE);
     let capacity = lines * (BYTES_PER_LINE / 3 * 4 + 1) + 2 * (label.len() + 18);

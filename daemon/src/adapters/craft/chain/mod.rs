@@ -1,11 +1,13 @@
-//! Judges the certificate chain that a certificate authority (or an adopted file) presents, before anything is delivered.
+//! Judges the certificate chain that a certificate authority (or an adopted file) presents, before anything is
+//! delivered.
 //!
-//! [`Chain::read`] takes hostile bytes; [`Chain::verify`] compares what was read with what was asked for and says *everything* that differs.
-//! Both are pure: the moment of judging is an argument.
+//! [`Chain::read`] takes hostile bytes; [`Chain::verify`] compares what was read with what was asked for and says
+//! *everything* that differs. Both are pure: the moment of judging is an argument.
 //!
-//! Where we are stricter than RFC 5280: the names must be exactly those asked for, SHA-1 signatures are refused, and each certificate must
-//! certify the one before it in the order sent (RFC 8555 section 9.1). Where we are laxer: revocation, policies and name constraints are left
-//! to the verifying client, and issuer names are compared byte by byte instead of by the rules of RFC 5280 section 7.1.
+//! Where we are stricter than RFC 5280: the names must be exactly those asked for, SHA-1 signatures are refused, and
+//! each certificate must certify the one before it in the order sent (RFC 8555 section 9.1). Where we are laxer:
+//! revocation, policies and name constraints are left to the verifying client, and issuer names are compared byte by
+//! byte instead of by the rules of RFC 5280 section 7.1.
 
 mod fault;
 mod path;
@@ -37,7 +39,8 @@ pub struct Leaf {
     pub not_before_ms: i64,
     /// Until when it holds, in milliseconds since 1970.
     pub not_after_ms: i64,
-    /// The subject alternative names in lower case, sorted. What is not a DNS name has its kind in front (`ip:192.0.2.1`).
+    /// The subject alternative names in lower case, sorted. What is not a DNS name has its kind in front
+    /// (`ip:192.0.2.1`).
     pub names: Vec<String>,
     /// The distinguished name of its issuer, for people.
     pub issuer: String,
@@ -75,7 +78,8 @@ pub fn verify(chain_pem: &[u8], expected: &Expected<'_>) -> Result<Leaf, ChainFa
 }
 
 impl<'a> Expected<'a> {
-    /// What every certificate must satisfy: five minutes of skew, a lifetime of at most ten years (test authorities go to five), any end.
+    /// What every certificate must satisfy: five minutes of skew, a lifetime of at most ten years (test authorities go
+    /// to five), any end.
     pub fn new(names: &'a [String], spki_sha256: &'a str, now_ms: i64) -> Self {
         let (skew_ms, longest_lifetime_ms) = (5 * 60 * 1000, 10 * 366 * 24 * 3600 * 1000);
         Self { names, spki_sha256, now_ms, skew_ms, longest_lifetime_ms, trusted_roots: None }

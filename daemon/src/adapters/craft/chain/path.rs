@@ -48,7 +48,8 @@ fn link(position: Position, below: &X509Certificate<'_>, above: &X509Certificate
     }
 }
 
-/// The algorithm stands inside the signed part too and must agree (RFC 5280 section 4.1.1.2); SHA-1 proves nothing any more.
+/// The algorithm stands inside the signed part too and must agree (RFC 5280 section 4.1.1.2); SHA-1 proves nothing any
+/// more.
 fn signed_by(below: &X509Certificate<'_>, above: &X509Certificate<'_>) -> Result<(), X509Error> {
     let algorithm = &below.signature_algorithm;
     if *algorithm != below.tbs_certificate.signature {
@@ -78,7 +79,8 @@ fn too_long(position: Position, certificate: &X509Certificate<'_>) -> Option<Cha
     })
 }
 
-/// A root is a name and a key (RFC 5280 section 6.1.1 d): the chain may hold the root itself, another certificate for it, or stop below it.
+/// A root is a name and a key (RFC 5280 section 6.1.1 d): the chain may hold the root itself, another certificate for
+/// it, or stop below it.
 fn end(chain: &[X509Certificate<'_>], roots: &[String], now_ms: i64) -> Vec<ChainFault> {
     let texts: Vec<Option<Vec<Vec<u8>>>> = roots.iter().map(|text| reading::roots(text)).collect();
     let unreadable = texts.iter().enumerate().filter(|(_, found)| found.is_none());

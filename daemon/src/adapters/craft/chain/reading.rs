@@ -1,4 +1,5 @@
-//! From PEM text to certificates, and from a certificate to the few facts that are kept. Nothing here believes its input.
+//! From PEM text to certificates, and from a certificate to the few facts that are kept. Nothing here believes its
+//! input.
 
 use super::{ChainFault, ChainFaults, MAX_CERTIFICATE_LENGTH, MAX_CERTIFICATES, MAX_CHAIN_LENGTH, Position};
 use crate::adapters::craft::pem;
@@ -49,15 +50,17 @@ pub(super) fn parse_all(certificates: &[Vec<u8>]) -> Result<Vec<X509Certificate<
     Ok(parsed)
 }
 
-/// One certificate and nothing after it. A repeated extension is refused (RFC 5280 section 4.2), since readers differ in which one they see.
+/// One certificate and nothing after it. A repeated extension is refused (RFC 5280 section 4.2), since readers differ
+/// in which one they see.
 pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     let (rest, certificate) = X509Certificate::from_der(der).ok()?;
     let sound = rest.is_empty() && certificate.extensions_map().is_ok() && is_strictly_wrapped(der, &certificate);
     sound.then_some(certificate)
 }
 
-/// No signature covers what surrounds the signed part, and the parser is lax about its tags: the algorithm must stand there in the very bytes
-/// that were signed, the signature must be a BIT STRING. Else stricter readers would refuse what was accepted here.
+/// No signature covers what surrounds the signed part, and the parser is lax about its tags: the algorithm must stand
+/// there in the very bytes that were signed, the signature must be a BIT STRING. Else stricter readers would refuse
+/// what was accepted here.
 fn is_strictly_wrapped(der: &[u8], certificate: &X509Certificate<'_>) -> bool {
     let signed = certificate.tbs_certificate.as_ref();
     let wrapped = || {
@@ -79,7 +82,8 @@ pub(super) fn serial(certificate: &X509Certificate<'_>) -> String {
     }
 }
 
-/// RFC 9773 section 4.1: the authority's key identifier and the serial number as it stands in the DER, sign byte included.
+/// RFC 9773 section 4.1: the authority's key identifier and the serial number as it stands in the DER, sign byte
+/// included.
 pub(super) fn ari_id(certificate: &X509Certificate<'_>) -> Result<Option<String>, X509Error> {
     let extension = certificate.get_extension_unique(&OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER)?;
     let Some(ParsedExtension::AuthorityKeyIdentifier(authority)) = extension.map(|found| found.parsed_extension())

@@ -131,7 +131,8 @@ fn a_sound_chain_is_accepted_and_its_leaf_described() {
     assert_eq!(leaf.not_after_ms, NOW_MS + 89 * DAY_MS);
 }
 
-/// Made with OpenSSL: an RSA root, an ECDSA P-384 issuer signed with RSA-PSS, a leaf whose serial number has its highest bit set.
+/// Made with OpenSSL: an RSA root, an ECDSA P-384 issuer signed with RSA-PSS, a leaf whose serial number has its
+/// highest bit set.
 #[test]
 fn a_chain_that_openssl_made_is_read_as_openssl_reads_it() {
     let chain = include_bytes!("../testdata/chain.pem");
@@ -163,7 +164,8 @@ fn every_key_algorithm_is_verified_as_issuer_and_as_leaf() {
 
 #[test]
 fn the_renewal_identifier_is_that_of_rfc_9773() {
-    // RFC 9773 section 4.1: key identifier 69:88:5B:6B:87:46:40:41:E1:B3:7B:84:7B:A0:AE:2C:DE:01:C8:D4, serial 00:87:65:43:21.
+    // RFC 9773 section 4.1: key identifier 69:88:5B:6B:87:46:40:41:E1:B3:7B:84:7B:A0:AE:2C:DE:01:C8:D4, serial
+    // 00:87:65:43:21.
     let id = hex::decode("69885b6b87464041e1b37b847ba0ae2cde01c8d4").unwrap();
     let mut root = authority("Root");
     root.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(id);

@@ -4,7 +4,8 @@ use super::{EnvelopeFault, Header, context_matches};
 use claviger_core::ports::Binding;
 use std::collections::BTreeMap;
 
-/// `binding` as the encryption context that KMS and the envelope take: application, environment, kind, namespace, name, use.
+/// `binding` as the encryption context that KMS and the envelope take: application, environment, kind, namespace, name,
+/// use.
 ///
 /// An object that lives in no namespace is bound by the absence of that key, since KMS takes no empty value.
 pub fn context(binding: &Binding) -> BTreeMap<String, String> {

@@ -8,8 +8,8 @@ use super::{
 };
 use zeroize::Zeroizing;
 
-/// Appends `plaintext` in frames to `message`. Full frames are regular ones; what is left over, maybe nothing, is the final frame, as the
-/// Encryption SDK lays it out.
+/// Appends `plaintext` in frames to `message`. Full frames are regular ones; what is left over, maybe nothing, is the
+/// final frame, as the Encryption SDK lays it out.
 pub(super) fn seal(
     keys: &Keys,
     message_id: &[u8; MESSAGE_ID_LENGTH],

@@ -1,4 +1,5 @@
-//! From a data key and a message id to the key that seals and the commitment (developer guide, "Algorithm suites", HKDF of 0x0478).
+//! From a data key and a message id to the key that seals and the commitment (developer guide, "Algorithm suites", HKDF
+//! of 0x0478).
 
 use super::{DATA_KEY_LENGTH, EnvelopeFault, header::MESSAGE_ID_LENGTH};
 use aws_lc_rs::{

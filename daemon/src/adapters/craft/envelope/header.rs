@@ -99,7 +99,8 @@ impl Header {
         wrapped.ok_or_else(|| self.other_keys(format!("`{key_arn}`")))
     }
 
-    /// The data key as wrapped by a KMS key of this account and Region, whichever it is: an alias may have moved on since.
+    /// The data key as wrapped by a KMS key of this account and Region, whichever it is: an alias may have moved on
+    /// since.
     pub fn data_key_within(&self, account: &str, region: &str) -> Result<&EncryptedDataKey, EnvelopeFault> {
         let within = |key: &&EncryptedDataKey| key.key_arn().is_some_and(|arn| lies_within(arn, account, region));
         self.data_keys

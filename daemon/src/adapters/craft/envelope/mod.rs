@@ -1,17 +1,22 @@
-//! Seals secrets so that they may lie in a database or a custom resource: the AWS Encryption SDK's message format, version 2, suite 0x0478
-//! (AES-256-GCM, HKDF-SHA-512, key commitment, no signature). Amazon's own tools open what is sealed here, also without claviger.
+//! Seals secrets so that they may lie in a database or a custom resource: the AWS Encryption SDK's message format,
+//! version 2, suite 0x0478 (AES-256-GCM, HKDF-SHA-512, key commitment, no signature). Amazon's own tools open what is
+//! sealed here, also without claviger.
 //!
-//! KMS stays outside: its `GenerateDataKey` gives the [`DataKey`] that [`seal`] takes, its `Decrypt` the plaintext that [`open`] takes.
-//! To read: [`Header::read`], ask KMS for the [`Header::data_key`] of the wrapping key with [`Header::context`] as encryption context, [`open`],
-//! and compare its context with the binding of the object at hand ([`verify_binding`]): KMS proves only that the context is the one that was
-//! sealed, not that it is the right one.
+//! KMS stays outside: its `GenerateDataKey` gives the [`DataKey`] that [`seal`] takes, its `Decrypt` the plaintext that
+//! [`open`] takes. To read: [`Header::read`], ask KMS for the [`Header::data_key`] of the wrapping key with
+//! [`Header::context`] as encryption context, [`open`], and compare its context with the binding of the object at hand
+//! ([`verify_binding`]): KMS proves only that the context is the one that was sealed, not that it is the right one.
 //!
-//! The format is described in the Encryption SDK's developer guide, "Message format"; vectors made with the Python SDK stand in `vectors/`.
+//! The format is described in the Encryption SDK's developer guide, "Message format"; vectors made with the Python SDK
+//! stand in `vectors/`.
 //!
-//! - **One data key, one message.** The sealing key is derived from data key and message id, frames count their nonces from 1, the header tag
-//!   has nonce 0. So a message can never be edited: to wrap it anew, open it and seal it under a new data key.
-//! - **Key commitment.** A ciphertext opens under one data key only; plain AES-GCM would allow one that opens under two.
-//! - Where we are stricter than the format: bytes after the message are refused, the context may not repeat a key, and sizes are capped.
+//! - **One data key, one message.** The sealing key is derived from data key and message id, frames count their nonces
+//!   from 1, the header tag has nonce 0. So a message can never be edited: to wrap it anew, open it and seal it under a
+//!   new data key.
+//! - **Key commitment.** A ciphertext opens under one data key only; plain AES-GCM would allow one that opens under
+//!   two.
+//! - Where we are stricter than the format: bytes after the message are refused, the context may not repeat a key, and
+//!   sizes are capped.
 
 mod binding;
 mod body;
@@ -45,7 +50,8 @@ pub const MAX_PLAINTEXT_LENGTH: usize = 16 << 20;
 /// How long a message is read.
 pub const MAX_MESSAGE_LENGTH: usize = 18 << 20;
 
-/// Seals `plaintext` under a fresh data key. `context` is not secret: it stands in the clear in the message and in CloudTrail.
+/// Seals `plaintext` under a fresh data key. `context` is not secret: it stands in the clear in the message and in
+/// CloudTrail.
 pub fn seal(
     data_key: &DataKey,
     context: &BTreeMap<String, String>,
