@@ -80,6 +80,13 @@ names! {
     Namespace, "namespace", LABEL, is_label;
 }
 
+impl From<EnvironmentName> for Name {
+    /// The name of an environment is also the name of its resource: every label is a subdomain.
+    fn from(environment: EnvironmentName) -> Self {
+        Self(environment.0)
+    }
+}
+
 fn is_label(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
@@ -194,7 +201,7 @@ impl Kind {
             Self::CustomHostname => &["customhostnames", "hostname", "hostnames", "clvhost"],
             Self::Environment => &["environments", "env", "envs", "clvenv"],
             Self::KmsKey => &["kmskeys", "key", "keys", "clvkey"],
-            Self::TlsCertificate => &["tlscertificates", "certificate", "certificates", "clvcert"],
+            Self::TlsCertificate => &["tlscertificates", "certificate", "certificates", "cert", "certs", "clvcert"],
         }
     }
 }

@@ -1,1 +1,3 @@
-fn main() {}
+//! Stories: the programs as users run them, against peers on loopback.
+
+mod peers;

@@ -302,7 +302,7 @@ impl Query {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum News {
     /// The account key that was kept; absent when none was.
-    AccountKey(IssuerName, Option<SealedKey>),
+    AccountKey(IssuerName, Option<Sealed>),
     /// What an outlet held was taken over; absent when it cannot be used.
     Adopted(Option<Box<Issued>>),
     /// The alias points at the key.
@@ -322,7 +322,9 @@ pub enum News {
     /// A key was made.
     KeyCreated(String),
     /// A private key was made and wrapped.
-    KeySealed(SealedKey),
+    KeySealed(KeyUse, SealedKey),
+    /// An order was opened.
+    Opened(Box<Opened>),
     /// How far the order is.
     Order(Box<OrderSeen>),
     /// What the outlet holds.
@@ -353,7 +355,8 @@ impl News {
             Self::Kept(_) => "Kept",
             Self::Key(_) => "Key",
             Self::KeyCreated(_) => "KeyCreated",
-            Self::KeySealed(_) => "KeySealed",
+            Self::KeySealed(..) => "KeySealed",
+            Self::Opened(_) => "Opened",
             Self::Order(_) => "Order",
             Self::Outlet(..) => "Outlet",
             Self::Records(_) => "Records",
@@ -429,6 +432,19 @@ pub struct Issued {
     pub profile: Option<String>,
     /// When it came.
     pub at: Moment,
+}
+
+/// An order that was opened, and for what.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Opened {
+    /// The issuer.
+    pub issuer: IssuerName,
+    /// The names.
+    pub names: Vec<DnsName>,
+    /// The profile.
+    pub profile: Option<String>,
+    /// The order.
+    pub order: OrderSeen,
 }
 
 /// An order as the CA shows it.

@@ -1,0 +1,107 @@
+//! Limits, respected before they are hit.
+
+use std::collections::BTreeMap;
+
+use claviger_config::{EnvironmentName, Moment, Span, desired::Surroundings};
+
+use super::effect::Class;
+
+/// A token bucket as one instant (GCRA): whole numbers, one field, and a forecast is a multiplication.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bucket {
+    /// One token every so often.
+    pub every: Span,
+    /// So many at once.
+    pub burst: i64,
+    /// The instant up to which tokens are spent.
+    pub spent_until: Moment,
+}
+
+impl Bucket {
+    /// A full bucket.
+    pub const fn new(every: Span, burst: i64) -> Self {
+        Self { every, burst, spent_until: Moment::MIN }
+    }
+
+    fn after(&self, tokens: i64, now: Moment) -> Moment {
+        self.spent_until.max(now) + self.every.times(tokens)
+    }
+
+    /// When the `n`th token from now can be had; not later than `now`: at once.
+    pub fn forecast(&self, tokens: i64, now: Moment) -> Moment {
+        self.after(tokens, now) - self.every.times(self.burst)
+    }
+}
+
+/// Every budget of the fleet, by environment: an environment has its own account, role and token.
+#[derive(Clone, Debug, Default)]
+pub struct Budgets {
+    buckets: BTreeMap<(EnvironmentName, Class), Bucket>,
+}
+
+impl Budgets {
+    /// Takes in an environment, keeping what is spent.
+    pub fn know(&mut self, at: &Surroundings) {
+        for class in Class::ALL {
+            let fresh = bucket(class, at);
+            self.buckets
+                .entry((at.name.clone(), class))
+                .and_modify(|bucket| (bucket.every, bucket.burst) = (fresh.every, fresh.burst))
+                .or_insert(fresh);
+        }
+    }
+
+    /// When this budget next gives a token.
+    pub fn opens(&self, at: &EnvironmentName, class: Class, now: Moment) -> Moment {
+        self.buckets.get(&(at.clone(), class)).map_or(now, |bucket| bucket.forecast(1, now))
+    }
+
+    /// Takes one token of each class, or none and says which is empty.
+    ///
+    /// # Errors
+    /// The first class that has no token now.
+    pub fn take(&mut self, at: &EnvironmentName, classes: &[Class], now: Moment) -> Result<(), Class> {
+        if let Some(class) = classes.iter().find(|class| self.opens(at, **class, now) > now) {
+            return Err(*class);
+        }
+        for class in classes {
+            if let Some(bucket) = self.buckets.get_mut(&(at.clone(), *class)) {
+                bucket.spent_until = bucket.after(1, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the gate for everybody until then: the far side said so.
+    pub fn shut(&mut self, at: &EnvironmentName, class: Class, until: Moment) {
+        if let Some(bucket) = self.buckets.get_mut(&(at.clone(), class)) {
+            bucket.spent_until = bucket.spent_until.max(until + bucket.every.times(bucket.burst - 1));
+        }
+    }
+
+    /// Every bucket, for metrics and forecasts.
+    pub fn iter(&self) -> impl Iterator<Item = (&EnvironmentName, Class, &Bucket)> {
+        self.buckets.iter().map(|((environment, class), bucket)| (environment, *class, bucket))
+    }
+}
+
+/// Four fifths of each published limit, so that people's own calls still fit.
+///
+/// Let's Encrypt: 300 orders per account in 3 hours (<https://letsencrypt.org/docs/rate-limits/>). Cloudflare: 1,200 calls per
+/// five minutes (<https://developers.cloudflare.com/fundamentals/api/reference/limits/>). AWS KMS: 5 CreateKey a second and so on
+/// (<https://docs.aws.amazon.com/kms/latest/developerguide/requests-per-second.html>).
+fn bucket(class: Class, at: &Surroundings) -> Bucket {
+    let per_minute = at.spec.edge.as_ref().map_or(15, |edge| i64::from(edge.cloudflare.issuance_per_minute)).max(1);
+    match class {
+        Class::AcmeOrders => Bucket::new(Span::seconds(45), 240),
+        Class::AcmeRequests => Bucket::new(Span(20), 100),
+        Class::EdgeCalls => Bucket::new(Span(400), 200),
+        Class::EdgeIssuance => {
+            let burst = (per_minute / 3).max(1);
+            Bucket::new(Span(60_000 / (per_minute - burst).max(1)), burst)
+        }
+        Class::KmsChanges => Bucket::new(Span(250), 4),
+        Class::KmsReads => Bucket::new(Span(2), 100),
+        Class::KmsSymmetric => Bucket::new(Span(1), 1_000),
+    }
+}

@@ -1,0 +1,236 @@
+//! Environments: for each ACME issuer that certificates wait for, an account whose key was wrapped and stored before it was
+//! registered. Trouble with one issuer does not hold up the others.
+
+use std::collections::BTreeMap;
+
+use claviger_config::{
+    IssuerName, KeyAlgorithm, Kind, Moment, Reason, Span,
+    admin::{ExplainedStep, StepState},
+    condition::CommonStatus,
+    desired::Spec,
+    environment::{Claim, EnvironmentSpec, EnvironmentStatus, IssuerStatus},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    effect::{Account, AcmeEffect, Effect, KeyUse, KmsEffect, News, Query, Sealed, VaultEffect},
+    failure::{Failure, Retry},
+    neighbours::Share,
+    noun::{Noun, OutOfTurn, Ready, Rule, View, Viewed, explained},
+    plan::{Plan, Step},
+    record::Seen,
+};
+
+/// `Environment`.
+#[derive(Debug)]
+pub struct Environment;
+
+/// What is remembered of an environment.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Memory {
+    /// Its accounts, by issuer.
+    pub accounts: BTreeMap<IssuerName, AccountMemory>,
+}
+
+/// An account on its way.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct AccountMemory {
+    /// Its key, wrapped; stored before it is registered.
+    pub key: Option<Sealed>,
+    /// Whether the key is kept beside the records too.
+    pub kept: bool,
+    /// The account.
+    pub account: Option<Account>,
+}
+
+/// What was seen since the start.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// Issuers whose kept key was looked for.
+    pub searched: Vec<IssuerName>,
+    /// Issuers that do not work out.
+    pub trouble: BTreeMap<IssuerName, IssuerTrouble>,
+    /// When the latest account was looked at.
+    pub observed_at: Option<Moment>,
+}
+
+/// An issuer that does not work out.
+#[derive(Clone, Debug)]
+pub struct IssuerTrouble {
+    /// What it said.
+    pub failure: Failure,
+    /// Failures in a row.
+    pub count: u32,
+    /// When it is tried again.
+    pub until: Option<Moment>,
+}
+
+impl Noun for Environment {
+    const KIND: Kind = Kind::Environment;
+    type Spec = EnvironmentSpec;
+    type Memory = Memory;
+    type Facts = Facts;
+    const RULES: &'static [Rule<Self>] = &[wrapping_key_not_ready, account_due, issuer_in_trouble, in_order];
+
+    fn spec(spec: &Spec) -> Option<&EnvironmentSpec> {
+        if let Spec::Environment(spec) = spec { Some(spec) } else { None }
+    }
+
+    fn ready(view: &View<'_, Self>) -> Ready {
+        if let Some(refusal) = &view.wanted.refusal {
+            return Ready::False(refusal.reason);
+        }
+        match &view.neighbours.wrapping {
+            None => Ready::Unknown(Reason::NotObserved),
+            Some(Err(_)) => Ready::False(Reason::WrappingKeyNotReady),
+            Some(Ok(_)) if demanded(view).any(|issuer| account(view, issuer).is_none()) => {
+                Ready::False(Reason::AccountPending)
+            }
+            Some(Ok(_)) => Ready::True(Reason::Ready),
+        }
+    }
+
+    fn hear(seen: &mut Seen<Self>, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn> {
+        let accounts = &mut seen.record.memory.accounts;
+        match news {
+            News::AccountKey(issuer, found) => {
+                if let Some(key) = found {
+                    let memory = accounts.entry(issuer.clone()).or_default();
+                    (memory.key, memory.kept) = (Some(key), true);
+                }
+                seen.facts.searched.push(issuer);
+            }
+            News::KeySealed(KeyUse::Account(issuer), key) => {
+                accounts.insert(issuer, AccountMemory { key: Some(key.key), kept: false, account: None });
+            }
+            News::Kept(issuer) => accounts.entry(issuer).or_default().kept = true,
+            News::Registered(account) => {
+                seen.facts.trouble.remove(&account.issuer);
+                seen.facts.observed_at = Some(now);
+                let issuer = account.issuer.clone();
+                accounts.entry(issuer).or_default().account = Some(account);
+            }
+            news => return Err(OutOfTurn { kind: Self::KIND, news: news.word() }),
+        }
+        Ok(None)
+    }
+
+    fn bears(seen: &mut Seen<Self>, step: &Step, failure: &Failure, now: Moment) -> bool {
+        let Step::Act(Effect::Acme(AcmeEffect::Register { issuer, .. })) = step else { return false };
+        let count = seen.facts.trouble.get(issuer).map_or(1, |trouble| trouble.count + 1);
+        let until = match failure.retry {
+            Retry::At(at) => Some(at),
+            Retry::Later => Some(now + Span::minutes([1, 10, 60][count.clamp(1, 3) as usize - 1])),
+            Retry::Never => None,
+        };
+        seen.facts.trouble.insert(issuer.clone(), IssuerTrouble { failure: failure.clone(), count, until });
+        true
+    }
+
+    fn claims(view: &View<'_, Self>) -> Vec<(&'static str, String)> {
+        claims(view.spec, &view.seen.record.memory)
+    }
+
+    fn share(view: &View<'_, Self>) -> Option<Share> {
+        let memory = &view.seen.record.memory;
+        let known = |issuer: &IssuerName| account(view, issuer).cloned().map(|account| (issuer.clone(), account));
+        let accounts = memory.accounts.keys().filter_map(known).collect();
+        let refused = view.seen.facts.trouble.iter();
+        let refused =
+            refused.map(|(issuer, t)| (issuer.clone(), (t.failure.reason, t.failure.message.clone()))).collect();
+        Some(Share::Accounts(accounts, refused))
+    }
+
+    fn status(view: &Viewed<'_, Self>, common: CommonStatus) -> serde_json::Value {
+        let memory = &view.seen.record.memory;
+        let claimed = view.spec.map(|spec| claims(spec, memory)).unwrap_or_default();
+        let claims = claimed.into_iter().map(|(what, value)| Claim { what: what.to_owned(), value }).collect();
+        let issuers = memory.accounts.iter().map(|(name, memory)| IssuerStatus {
+            name: name.clone(),
+            account_url: memory.account.as_ref().map(|account| account.url.clone()),
+            thumbprint: memory.account.as_ref().map(|account| account.thumbprint.clone()),
+        });
+        let observed_at = view.seen.facts.observed_at.map(|at| at.to_second());
+        let status = EnvironmentStatus { common, claims, issuers: issuers.collect(), observed_at };
+        serde_json::to_value(status).unwrap_or_default()
+    }
+
+    fn steps(view: &Viewed<'_, Self>) -> Vec<ExplainedStep> {
+        let memory = &view.seen.record.memory;
+        let step = |(issuer, memory): (&IssuerName, &AccountMemory)| {
+            let state = match (&memory.account, view.seen.facts.trouble.contains_key(issuer)) {
+                (Some(_), _) => StepState::Done,
+                (None, true) => StepState::Failed,
+                (None, false) => StepState::Current,
+            };
+            let url = memory.account.as_ref().map(|account| account.url.clone());
+            ExplainedStep { r#ref: url, ..explained(&format!("Account/{issuer}"), state) }
+        };
+        memory.accounts.iter().map(step).collect()
+    }
+}
+
+type V<'a> = View<'a, Environment>;
+
+fn claims(spec: &EnvironmentSpec, memory: &Memory) -> Vec<(&'static str, String)> {
+    let namespaces = spec.namespaces.iter().map(|namespace| ("namespace", namespace.to_string()));
+    let accounts = memory.accounts.values().filter_map(|memory| memory.account.as_ref());
+    let zone = spec.edge.as_ref().map(|edge| ("cloudflare-zone", edge.cloudflare.zone_id.clone()));
+    namespaces.chain(accounts.map(|account| ("acme-account", account.url.clone()))).chain(zone).collect()
+}
+
+/// The account, as long as the issuer still stands at the directory that it was registered at.
+fn account<'a>(view: &V<'a>, issuer: &IssuerName) -> Option<&'a Account> {
+    let account = view.seen.record.memory.accounts.get(issuer)?.account.as_ref()?;
+    let issuer = view.spec.issuers.iter().find(|candidate| candidate.name == *issuer)?;
+    (issuer.acme.as_ref()?.directory == account.directory).then_some(account)
+}
+
+fn demanded<'a>(view: &V<'a>) -> impl Iterator<Item = &'a IssuerName> + use<'a> {
+    let issuers = &view.spec.issuers;
+    view.neighbours
+        .demand
+        .iter()
+        .filter(|name| issuers.iter().any(|issuer| issuer.name == **name && issuer.acme.is_some()))
+}
+
+fn wrapping_key_not_ready(view: &V<'_>) -> Option<Plan> {
+    let why = match &view.neighbours.wrapping {
+        Some(Ok(_)) => return None,
+        Some(Err(why)) => why.hint(),
+        None => "it has not been looked at yet",
+    };
+    let text = format!("the wrapping key `{}` is not ready: {why}", view.spec.kms.wrapping_key);
+    Some(Plan::rest(Some(view.now + Span::minutes(10)), Reason::WrappingKeyNotReady).saying(text))
+}
+
+fn account_due(view: &V<'_>) -> Option<Plan> {
+    let waits = |trouble: &IssuerTrouble| trouble.until.is_none_or(|until| view.now < until);
+    let lifted = view.seen.record.generation != view.wanted.generation;
+    let calm = |issuer: &&IssuerName| lifted || !view.seen.facts.trouble.get(*issuer).is_some_and(waits);
+    let issuer = demanded(view).filter(|issuer| account(view, issuer).is_none()).find(calm)?.clone();
+    let memory = view.seen.record.memory.accounts.get(&issuer);
+    let effect = match memory.and_then(|memory| Some((memory.key.clone()?, memory.kept))) {
+        None if !view.seen.facts.searched.contains(&issuer) => {
+            return Some(Plan::look(Query::AccountKey { issuer }, Reason::AccountPending));
+        }
+        None => {
+            Effect::Kms(KmsEffect::SealNewKey { algorithm: KeyAlgorithm::EcdsaP256, r#use: KeyUse::Account(issuer) })
+        }
+        Some((key, false)) => Effect::Vault(VaultEffect::Keep { issuer, key }),
+        Some((key, true)) => Effect::Acme(AcmeEffect::Register { issuer, key }),
+    };
+    Some(Plan::act(effect, Reason::AccountPending))
+}
+
+fn issuer_in_trouble(view: &V<'_>) -> Option<Plan> {
+    let waiting = demanded(view).filter(|issuer| account(view, issuer).is_none());
+    let (issuer, trouble) = waiting.filter_map(|issuer| view.seen.facts.trouble.get_key_value(issuer)).next()?;
+    let failure = &trouble.failure;
+    let plan = Plan::rest(trouble.until, failure.reason).saying(format!("issuer `{issuer}`: {}", failure.message));
+    Some(Plan { fix: failure.fix.clone(), ..plan })
+}
+
+fn in_order(view: &V<'_>) -> Option<Plan> {
+    Some(Plan::rest(Some(view.now + Span::days(1)), Reason::Ready))
+}

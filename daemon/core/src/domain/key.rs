@@ -1,0 +1,349 @@
+//! Keys: made once, tagged, aliased, rotating; drift is seen and shown, and never answered by making a replacement.
+
+use claviger_config::{
+    Kind, Moment, Reason, Span,
+    admin::{ExplainedStep, StepState},
+    condition::CommonStatus,
+    desired::{Spec, Surroundings},
+    key::{KeyState, KeyView, KmsKeySpec, KmsKeyStatus, Purpose},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    effect::{Effect, KeySeen, KmsEffect, News, Query},
+    failure::Failure,
+    neighbours::Share,
+    noun::{Noun, OutOfTurn, Ready, Rule, View, Viewed, explained},
+    plan::Plan,
+    record::Seen,
+};
+
+/// `KmsKey`.
+#[derive(Debug)]
+pub struct Key;
+
+/// What is remembered of a key.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Memory {
+    /// The key's ARN, for life.
+    pub arn: Option<String>,
+    /// When it was made or taken over.
+    pub since: Option<Moment>,
+    /// The period that claviger last set: another one since then is drift.
+    pub rotation_period: Option<Span>,
+    /// The material in use, for the claim on it.
+    pub material: Option<String>,
+}
+
+/// What was seen since the start.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// Whether alias and tags were searched for a key that the record does not know.
+    pub searched: bool,
+    /// The key as last seen; `None` inside: AWS does not know it.
+    pub key: Option<(Option<KeySeen>, Moment)>,
+}
+
+/// How often a key is looked at although nothing is planned.
+const LOOK_AGAIN: Span = Span::minutes(10);
+/// A key that was just made may be shown late.
+const SETTLE: Span = Span::minutes(5);
+
+impl Noun for Key {
+    const KIND: Kind = Kind::KmsKey;
+    type Spec = KmsKeySpec;
+    type Memory = Memory;
+    type Facts = Facts;
+    const RULES: &'static [Rule<Self>] = &[
+        lost,
+        missing,
+        unseen,
+        gone,
+        pending_deletion,
+        disabled,
+        unusable,
+        alias_missing,
+        alias_moved,
+        rotation_unset,
+        rotation_off,
+        rotation_period_differs,
+        in_order,
+    ];
+
+    fn spec(spec: &Spec) -> Option<&KmsKeySpec> {
+        if let Spec::KmsKey(spec) = spec { Some(spec) } else { None }
+    }
+
+    fn ready(view: &View<'_, Self>) -> Ready {
+        if view.seen.record.memory.arn.is_none() {
+            return Ready::False(view.wanted.refusal.as_ref().map_or(Reason::Missing, |refusal| refusal.reason));
+        }
+        let Some((seen, _)) = &view.seen.facts.key else { return Ready::Unknown(Reason::NotObserved) };
+        let drift = [
+            gone,
+            pending_deletion,
+            disabled,
+            unusable,
+            alias_missing,
+            alias_moved,
+            rotation_off,
+            rotation_period_differs,
+        ];
+        match drift.iter().find_map(|rule| rule(view)) {
+            Some(plan) => Ready::False(plan.reason),
+            None if seen.is_some() => Ready::True(Reason::KeyReady),
+            None => Ready::Unknown(Reason::NotObserved),
+        }
+    }
+
+    fn hear(seen: &mut Seen<Self>, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn> {
+        let memory = &mut seen.record.memory;
+        match news {
+            News::Aliased => seen.facts.key = None,
+            News::Key(found) if memory.arn.is_none() => {
+                seen.facts.searched = true;
+                if let Some(found) = found {
+                    (memory.arn, memory.since) = (Some(found.arn.clone()), Some(now));
+                }
+            }
+            News::Key(found) => {
+                memory.material =
+                    found.as_ref().and_then(|key| key.material.clone()).or_else(|| memory.material.take());
+                seen.facts.key = Some((found.map(|key| *key), now));
+            }
+            News::KeyCreated(arn) => (memory.arn, memory.since) = (Some(arn), Some(now)),
+            News::Rotation(period) => {
+                (memory.rotation_period, seen.facts.key, seen.record.ask) = (Some(period), None, None);
+            }
+            news => return Err(OutOfTurn { kind: Self::KIND, news: news.word() }),
+        }
+        Ok(None)
+    }
+
+    fn hurts(view: &View<'_, Self>) -> Option<Moment> {
+        seen_key(view)?.deletion_at
+    }
+
+    fn claims(view: &View<'_, Self>) -> Vec<(&'static str, String)> {
+        let memory = &view.seen.record.memory;
+        let arn = memory.arn.iter().map(|arn| ("kms-key", arn.clone()));
+        arn.chain(memory.material.iter().map(|material| ("key-material", material.clone()))).collect()
+    }
+
+    fn share(view: &View<'_, Self>) -> Option<Share> {
+        let at = view.wanted.environment.as_ref()?;
+        let first = at.spec.namespaces.first();
+        let wraps = view.spec.purpose == Purpose::Wrap
+            && at.spec.kms.wrapping_key == view.wanted.name.name
+            && view.wanted.name.namespace.as_ref() == first;
+        wraps.then(|| Share::Key(usable(view)))
+    }
+
+    fn status(view: &Viewed<'_, Self>, common: CommonStatus) -> serde_json::Value {
+        let memory = &view.seen.record.memory;
+        let seen = view.seen.facts.key.as_ref().and_then(|(seen, at)| Some((seen.as_ref()?, *at)));
+        let key = seen.map(|(key, at)| shown(key, at));
+        let at = view.wanted.and_then(|wanted| Some((wanted.environment.as_ref()?, wanted)));
+        let alias = at.filter(|_| memory.arn.is_some()).map(|(at, wanted)| alias(at, wanted.name.name.as_str()));
+        serde_json::to_value(KmsKeyStatus { common, key, alias }).unwrap_or_default()
+    }
+
+    fn steps(view: &Viewed<'_, Self>) -> Vec<ExplainedStep> {
+        let memory = &view.seen.record.memory;
+        let seen = view.seen.facts.key.as_ref().and_then(|(seen, _)| seen.as_ref());
+        let done = [
+            ("CreateKey", memory.arn.is_some()),
+            ("CreateAlias", seen.is_some_and(|key| key.alias_target.as_deref() == Some(key.arn.as_str()))),
+            (
+                "SetRotation",
+                memory.rotation_period.is_some() || view.spec.is_some_and(|spec| spec.rotation_period().is_none()),
+            ),
+            ("Watch", false),
+        ];
+        let reached = done.iter().position(|(_, done)| !done).unwrap_or(done.len());
+        let state = |index: usize| match index.cmp(&reached) {
+            std::cmp::Ordering::Less => StepState::Done,
+            std::cmp::Ordering::Equal if view.seen.record.trouble.is_some() => StepState::Failed,
+            std::cmp::Ordering::Equal => StepState::Current,
+            std::cmp::Ordering::Greater => StepState::Waiting,
+        };
+        let mut steps: Vec<_> =
+            done.iter().enumerate().map(|(index, (name, _))| explained(name, state(index))).collect();
+        (steps[0].r#ref, steps[0].at) = (memory.arn.clone(), memory.since.map(|at| at.to_second()));
+        steps
+    }
+}
+
+type V<'a> = View<'a, Key>;
+
+/// The alias of a key in its environment's namespace.
+pub fn alias(at: &Surroundings, key: &str) -> String {
+    format!("alias/{}/{key}", at.spec.kms.alias_prefix)
+}
+
+fn own_alias(view: &V<'_>) -> Option<String> {
+    Some(alias(view.wanted.environment.as_ref()?, view.wanted.name.name.as_str()))
+}
+
+fn seen_key<'a>(view: &V<'a>) -> Option<&'a KeySeen> {
+    view.seen.facts.key.as_ref()?.0.as_ref()
+}
+
+/// A record that knows no key is not the proof that there is none.
+fn lost(view: &V<'_>) -> Option<Plan> {
+    let due = view.seen.record.memory.arn.is_none() && !view.seen.facts.searched;
+    let alias = own_alias(view).filter(|_| due)?;
+    Some(Plan::look(Query::LostKey { alias }, Reason::Missing))
+}
+
+fn missing(view: &V<'_>) -> Option<Plan> {
+    let (spec, purpose) = (view.spec.key_spec, view.spec.purpose);
+    let due = view.seen.record.memory.arn.is_none();
+    due.then(|| Plan::act(Effect::Kms(KmsEffect::CreateKey { spec, purpose }), Reason::Missing))
+}
+
+fn unseen(view: &V<'_>) -> Option<Plan> {
+    let arn = view.seen.record.memory.arn.clone()?;
+    let stale = view.seen.facts.key.as_ref().is_none_or(|(_, at)| *at + LOOK_AGAIN <= view.now);
+    let alias = own_alias(view).filter(|_| stale)?;
+    Some(Plan::look(Query::Key { arn, alias }, view.seen.record.said.reason))
+}
+
+fn gone(view: &V<'_>) -> Option<Plan> {
+    let (seen, at) = view.seen.facts.key.as_ref()?;
+    if seen.is_some() {
+        return None;
+    }
+    let memory = &view.seen.record.memory;
+    let arn = memory.arn.as_deref().unwrap_or_default();
+    let young = memory.since.is_some_and(|since| view.now < since + SETTLE);
+    Some(if young {
+        Plan::rest(Some(*at + LOOK_AGAIN.min(Span::seconds(20))), Reason::Missing)
+            .saying(format!("{arn} was just made and is not shown yet"))
+    } else {
+        rest(view, Reason::KeyUnavailable)
+            .saying(format!("AWS does not know {arn} any more; what it wrapped cannot be opened"))
+            .fix("restore the key, or delete this document and create the key under another name")
+    })
+}
+
+fn pending_deletion(view: &V<'_>) -> Option<Plan> {
+    let key = seen_key(view)?;
+    let date = key.deletion_at.map_or_else(|| "an unknown date".to_owned(), |at| at.to_second().to_string());
+    matches!(key.state, KeyState::PendingDeletion | KeyState::PendingReplicaDeletion).then(|| {
+        rest(view, Reason::KeyPendingDeletion)
+            .saying(format!("{} will be deleted on {date}; everything it wrapped is lost then", key.arn))
+            .fix(format!("aws kms cancel-key-deletion --key-id {}", key.arn))
+            .fix(format!("aws kms enable-key --key-id {}", key.arn))
+            .hurting(key.deletion_at)
+    })
+}
+
+fn disabled(view: &V<'_>) -> Option<Plan> {
+    let key = seen_key(view)?;
+    (key.state == KeyState::Disabled).then(|| {
+        rest(view, Reason::KeyDisabled)
+            .saying(format!("{} is disabled: nothing can be wrapped or opened with it", key.arn))
+            .fix(format!("aws kms enable-key --key-id {}", key.arn))
+    })
+}
+
+fn unusable(view: &V<'_>) -> Option<Plan> {
+    let key = seen_key(view)?;
+    (key.state != KeyState::Enabled)
+        .then(|| rest(view, Reason::KeyUnavailable).saying(format!("{} is in the state {}", key.arn, key.state.word())))
+}
+
+fn alias_missing(view: &V<'_>) -> Option<Plan> {
+    let key = seen_key(view)?;
+    let alias = own_alias(view).filter(|_| key.alias_target.is_none())?;
+    Some(Plan::act(Effect::Kms(KmsEffect::CreateAlias { alias, arn: key.arn.clone() }), Reason::Missing))
+}
+
+fn alias_moved(view: &V<'_>) -> Option<Plan> {
+    let key = seen_key(view)?;
+    let (alias, target) = (own_alias(view)?, key.alias_target.as_ref()?);
+    (*target != key.arn).then(|| {
+        rest(view, Reason::AliasMoved)
+            .saying(format!("{alias} points at {target}; claviger made and uses {}", key.arn))
+            .fix(format!("aws kms update-alias --alias-name {alias} --target-key-id {}", key.arn))
+    })
+}
+
+/// A period that claviger has not set yet, or that a person asked to have back.
+fn rotation_unset(view: &V<'_>) -> Option<Plan> {
+    let period = view.spec.rotation_period()?;
+    let (arn, record) = (seen_key(view)?.arn.clone(), &view.seen.record);
+    let reason = match (&record.ask, record.memory.rotation_period == Some(period)) {
+        (Some(_), _) => Reason::Requested,
+        (None, true) => return None,
+        (None, false) => Reason::Missing,
+    };
+    Some(Plan::act(Effect::Kms(KmsEffect::SetRotation { arn, period }), reason))
+}
+
+fn rotation_off(view: &V<'_>) -> Option<Plan> {
+    let (key, period) = (seen_key(view)?, view.spec.rotation_period()?);
+    let off = view.seen.record.memory.rotation_period.is_some() && !key.rotation.as_ref()?.enabled;
+    off.then(|| {
+        drift(
+            view,
+            Reason::RotationOff,
+            format!("rotation of {} is off; the document asks for every {period}", key.arn),
+        )
+    })
+}
+
+fn rotation_period_differs(view: &V<'_>) -> Option<Plan> {
+    let (key, period) = (seen_key(view)?, view.spec.rotation_period()?);
+    let found = key.rotation.as_ref()?.period?;
+    let differs = view.seen.record.memory.rotation_period == Some(period) && found != period;
+    let text = format!("{} rotates every {found}; the document asks for every {period}", key.arn);
+    differs.then(|| drift(view, Reason::RotationPeriodDiffers, text))
+}
+
+fn drift(view: &V<'_>, reason: Reason, text: String) -> Plan {
+    let object = &view.wanted.name;
+    let namespace = object.namespace.as_ref().map_or("", |namespace| namespace.as_str());
+    rest(view, reason)
+        .saying(text)
+        .fix("find out in CloudTrail who changed it and why")
+        .fix(format!("put it back: clavigerctl renew kmskey/{} -n {namespace}", object.name))
+}
+
+fn in_order(view: &V<'_>) -> Option<Plan> {
+    seen_key(view)?;
+    Some(rest(view, Reason::KeyReady))
+}
+
+fn rest(view: &V<'_>, reason: Reason) -> Plan {
+    let at = view.seen.facts.key.as_ref().map_or(view.now, |(_, at)| *at);
+    Plan::rest(Some(at + LOOK_AGAIN), reason)
+}
+
+/// The ARN for those who wrap with it, or why they must wait.
+fn usable(view: &V<'_>) -> Result<String, Reason> {
+    let arn = view.seen.record.memory.arn.clone().ok_or(Reason::Missing)?;
+    if let Some(trouble) = view.seen.record.trouble.as_ref().filter(|_| view.seen.facts.key.is_none()) {
+        return Err(trouble.reason);
+    }
+    let bad = [gone, pending_deletion, disabled, unusable].iter().find_map(|rule| rule(view));
+    match bad {
+        Some(plan) => Err(plan.reason),
+        None if seen_key(view).is_some() => Ok(arn),
+        None => Err(Reason::NotObserved),
+    }
+}
+
+fn shown(key: &KeySeen, at: Moment) -> KeyView {
+    KeyView {
+        arn: key.arn.clone(),
+        state: key.state,
+        material: key.material.clone(),
+        created_at: key.created_at.map(|at| at.to_second()),
+        rotated_at: key.rotation.as_ref().and_then(|rotation| rotation.last).map(|at| at.to_second()),
+        next_rotation: key.rotation.as_ref().and_then(|rotation| rotation.next).map(|at| at.to_second()),
+        deletion_at: key.deletion_at.map(|at| at.to_second()),
+        observed_at: at.to_second(),
+    }
+}

@@ -1,0 +1,135 @@
+//! One kind of subject: its words, its rules, and how it takes in news.
+
+use std::fmt::Debug;
+
+use claviger_config::{
+    Kind, Moment, Reason,
+    admin::ExplainedStep,
+    condition::{CommonStatus, ConditionStatus},
+    desired::{Spec, Wanted},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    effect::News,
+    failure::Failure,
+    neighbours::{Neighbours, Share},
+    plan::{Plan, Step},
+    record::Seen,
+};
+
+/// What a kind brings to the one pass.
+pub trait Noun: Sized + Send + Sync + 'static {
+    /// Its name.
+    const KIND: Kind;
+    /// What shall be.
+    type Spec: Send + Sync;
+    /// What is remembered.
+    type Memory: Clone + Debug + Default + DeserializeOwned + PartialEq + Send + Serialize + Sync;
+    /// What was seen since the start.
+    type Facts: Debug + Default + Send + Sync;
+    /// The first rule that speaks wins; the order is the documentation.
+    const RULES: &'static [Rule<Self>];
+
+    /// Its part of a document.
+    fn spec(spec: &Spec) -> Option<&Self::Spec>;
+    /// Is it good? Said from memory, facts and the time, never from what is being done about it.
+    fn ready(view: &View<'_, Self>) -> Ready;
+    /// Takes in news. Some news is a failure: it is given back and dealt with like any other.
+    ///
+    /// # Errors
+    /// News that nobody asked for: a fault in claviger.
+    fn hear(seen: &mut Seen<Self>, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn>;
+    /// Whether a failure is news that the kind can live with (unknown, until), so that it is no trouble of the whole subject.
+    fn bears(_seen: &mut Seen<Self>, _step: &Step, _failure: &Failure, _now: Moment) -> bool {
+        false
+    }
+    /// When what is in service ends.
+    fn end(_seen: &Seen<Self>) -> Option<Moment> {
+        None
+    }
+    /// When waiting begins to cost.
+    fn hurts(view: &View<'_, Self>) -> Option<Moment> {
+        Self::end(view.seen)
+    }
+    /// What belongs to its environment alone.
+    fn claims(_view: &View<'_, Self>) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+    /// What its neighbours may know.
+    fn share(_view: &View<'_, Self>) -> Option<Share> {
+        None
+    }
+    /// Its public status.
+    fn status(view: &Viewed<'_, Self>, common: CommonStatus) -> serde_json::Value;
+    /// Its way, step by step.
+    fn steps(view: &Viewed<'_, Self>) -> Vec<ExplainedStep>;
+}
+
+/// A rule: the plan, if it has something to say.
+pub type Rule<N> = fn(&View<'_, N>) -> Option<Plan>;
+
+/// All that a rule may look at.
+pub struct View<'a, N: Noun> {
+    /// What shall be, of this kind.
+    pub spec: &'a N::Spec,
+    /// What shall be, whole.
+    pub wanted: &'a Wanted,
+    /// What is known.
+    pub seen: &'a Seen<N>,
+    /// What is known around it.
+    pub neighbours: &'a Neighbours,
+    /// Now.
+    pub now: Moment,
+}
+
+/// A subject as it is shown, also when its document is gone.
+pub struct Viewed<'a, N: Noun> {
+    /// What shall be; absent when the document is gone.
+    pub spec: Option<&'a N::Spec>,
+    /// The same, whole.
+    pub wanted: Option<&'a Wanted>,
+    /// What is known.
+    pub seen: &'a Seen<N>,
+    /// The latest plan.
+    pub plan: &'a Plan,
+    /// Now.
+    pub now: Moment,
+}
+
+/// Condition `Ready`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ready {
+    /// It is not good.
+    False(Reason),
+    /// It is good.
+    True(Reason),
+    /// It could not be asked.
+    Unknown(Reason),
+}
+
+impl Ready {
+    /// As a condition has it.
+    pub const fn parts(self) -> (ConditionStatus, Reason) {
+        match self {
+            Self::False(reason) => (ConditionStatus::False, reason),
+            Self::True(reason) => (ConditionStatus::True, reason),
+            Self::Unknown(reason) => (ConditionStatus::Unknown, reason),
+        }
+    }
+}
+
+/// News that nobody asked for: a fault in claviger.
+#[derive(Debug, thiserror::Error)]
+#[error("a fault in claviger: {kind} heard `{news}` out of turn; please report it")]
+pub struct OutOfTurn {
+    /// Who heard it.
+    pub kind: Kind,
+    /// What.
+    pub news: &'static str,
+}
+
+/// A step of an explanation, from what is known of it.
+pub fn explained(step: &str, state: claviger_config::admin::StepState) -> ExplainedStep {
+    ExplainedStep { step: step.to_owned(), state, at: None, r#ref: None, checks: Vec::new() }
+}

@@ -1,0 +1,284 @@
+//! What claviger remembers of one subject. Memory, not truth: it may be lost, and a blank one leads to adoption of what is there.
+
+use claviger_config::{
+    EnvironmentName, Moment, Reason, Span, admin::HistoryEntry, condition::ConditionStatus, desired::Wanted,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    effect::{Again, Effect, News},
+    failure::{Done, Failure, Retry},
+    lot::lot,
+    noun::{Noun, OutOfTurn, Ready},
+    plan::{Plan, Step},
+};
+use crate::ports::Actor;
+
+/// A row in SQLite, part of `status` in Kubernetes.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Record<M> {
+    /// Drawn once, at birth: root of every intent id and of every choice that must look random.
+    pub seed: u64,
+    /// For life; absent until an environment claims the namespace.
+    pub environment: Option<EnvironmentName>,
+    /// The generation of the document that this speaks of.
+    pub generation: u64,
+    /// How many intents there were.
+    pub intents: u64,
+    /// Stored before the effect, gone with its outcome. Still there when a pass begins: unanswered.
+    pub intent: Option<Intent>,
+    /// What does not work out, and when it is tried again.
+    pub trouble: Option<Trouble>,
+    /// What a person asked for.
+    pub ask: Option<Ask>,
+    /// When its document went away.
+    pub released: Option<Moment>,
+    /// What was said last.
+    pub said: Said,
+    /// What happened, newest last.
+    pub history: Vec<HistoryEntry>,
+    /// What the kind remembers.
+    pub memory: M,
+}
+
+/// An effect written down before it is tried.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Intent {
+    /// Its id: seed and number.
+    pub id: String,
+    /// The effect, whole.
+    pub effect: Effect,
+    /// When it was written down.
+    pub since: Moment,
+}
+
+/// What does not work out.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Trouble {
+    /// Why.
+    pub reason: Reason,
+    /// In words.
+    pub message: String,
+    /// What a person can do.
+    pub fix: Vec<String>,
+    /// Failures in a row.
+    pub count: u32,
+    /// Since when.
+    pub since: Moment,
+    /// When it is tried again; absent: when the document changes or a person asks.
+    pub until: Option<Moment>,
+}
+
+/// What a person asked for.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Ask {
+    /// Who.
+    pub actor: Actor,
+    /// Why, in their words.
+    pub reason: String,
+    /// A ticket.
+    pub ticket: Option<String>,
+    /// When.
+    pub at: Moment,
+    /// Whether it still lifts the back-off.
+    pub fresh: bool,
+}
+
+/// What was said last, so that a change can be dated.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Said {
+    /// Condition `Ready`.
+    pub ready: Dated,
+    /// Condition `OnSchedule`.
+    pub on_schedule: Dated,
+    /// Why, and since when.
+    pub reason: Reason,
+    /// Since when.
+    pub since: Moment,
+}
+
+/// A condition and when it last changed.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Dated {
+    /// Whether it holds.
+    pub status: ConditionStatus,
+    /// Why.
+    pub reason: Reason,
+    /// When `status` last changed.
+    pub since: Moment,
+}
+
+impl Dated {
+    fn say(&mut self, status: ConditionStatus, reason: Reason, now: Moment) {
+        if self.status != status {
+            self.since = now;
+        }
+        (self.status, self.reason) = (status, reason);
+    }
+}
+
+/// How much history a record keeps.
+const HISTORY: usize = 16;
+
+impl<M: Default> Record<M> {
+    /// A blank memory.
+    pub fn blank(seed: u64, now: Moment) -> Self {
+        let unknown = Dated { status: ConditionStatus::Unknown, reason: Reason::NotObserved, since: now };
+        Self {
+            seed,
+            environment: None,
+            generation: 0,
+            intents: 0,
+            intent: None,
+            trouble: None,
+            ask: None,
+            released: None,
+            said: Said { ready: unknown, on_schedule: unknown, reason: Reason::NotObserved, since: now },
+            history: Vec::new(),
+            memory: M::default(),
+        }
+    }
+}
+
+/// Record and volatile facts (absent = unknown). Lives in the daemon between passes.
+#[derive(Debug)]
+pub struct Seen<N: Noun> {
+    /// What is remembered.
+    pub record: Record<N::Memory>,
+    /// What was seen since the start.
+    pub facts: N::Facts,
+    /// When the far side last denied an unanswered intent that it may not show yet.
+    pub recalled: Option<Moment>,
+}
+
+impl<N: Noun> Seen<N> {
+    /// A record just loaded or born; nothing seen yet.
+    pub fn new(record: Record<N::Memory>) -> Self {
+        Self { record, facts: N::Facts::default(), recalled: None }
+    }
+
+    /// Takes in what a step brought: the only place where an intent goes. The news of a recall is the news of the effect.
+    ///
+    /// # Errors
+    /// News that nobody asked for: a fault in claviger.
+    pub fn hear(&mut self, step: &Step, heard: Result<Option<News>, Failure>, now: Moment) -> Result<(), OutOfTurn> {
+        match heard {
+            Ok(Some(news)) => {
+                (self.record.intent, self.recalled) = (None, None);
+                if let Some(failure) = N::hear(self, news, now)? {
+                    self.fail(failure, now);
+                }
+            }
+            Ok(None) => self.denied(now),
+            Err(failure) => {
+                if failure.done == Done::No && matches!(step, Step::Act(_)) {
+                    self.record.intent = None;
+                }
+                if !N::bears(self, step, &failure, now) {
+                    self.fail(failure, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The far side says that it never happened; that counts once it can no longer be a late view.
+    fn denied(&mut self, now: Moment) {
+        let settle = self.record.intent.as_ref().map_or(Span(0), |intent| match intent.effect.terms().again {
+            Again::AfterAsking { settle } => settle,
+            Again::Freely => Span(0),
+        });
+        if self.record.intent.as_ref().is_none_or(|intent| intent.since + settle <= now) {
+            (self.record.intent, self.recalled) = (None, None);
+        } else {
+            self.recalled = Some(now);
+        }
+    }
+
+    fn fail(&mut self, failure: Failure, now: Moment) {
+        let before = self.record.trouble.take();
+        let count = before.as_ref().map_or(1, |trouble| trouble.count.saturating_add(1));
+        let until = match failure.retry {
+            Retry::At(moment) => Some(moment.max(now + Span::seconds(1))),
+            Retry::Later => Some(self.back_off(count, now)),
+            Retry::Never => None,
+        };
+        let since = before.as_ref().map_or(now, |trouble| trouble.since);
+        self.record.trouble =
+            Some(Trouble { reason: failure.reason, message: failure.message, fix: failure.fix, count, since, until });
+    }
+
+    /// 1, 10 and 100 minutes, then daily, a tenth of it spread; sooner as the end comes near, but never so often that five
+    /// failures an hour are reached (<https://letsencrypt.org/docs/rate-limits/#authorization-failures-per-identifier-per-account>).
+    fn back_off(&self, count: u32, now: Moment) -> Moment {
+        let step = match count {
+            0 | 1 => Span::minutes(1),
+            2 => Span::minutes(10),
+            3 => Span::minutes(100),
+            _ => Span::days(1),
+        };
+        let near = N::end(self).map(|end| Span(end.since(now).0 / 20).max(Span::minutes(15)));
+        let step = near.map_or(step, |near| step.min(near));
+        now + step + Span(lot(self.record.seed, i64::from(count), step.0 / 10))
+    }
+
+    /// Writes down what is about to happen, and why: the only place where an intent comes from.
+    pub fn note(&mut self, wanted: &Wanted, plan: &Plan, ready: Ready, now: Moment) {
+        let record = &mut self.record;
+        if record.environment.is_none() {
+            record.environment = wanted.environment.as_ref().map(|at| at.name.clone());
+        }
+        let content = plan.step == Step::Rest && plan.reason.turn() == claviger_config::Turn::Nobody;
+        if content || record.generation != wanted.generation {
+            record.trouble = None; // it worked out, or the document changed
+        }
+        record.generation = wanted.generation;
+        record.released = None;
+        record.say(plan, ready, now);
+        if let Step::Act(effect) = &plan.step {
+            record.intents += 1;
+            if let Some(ask) = &mut record.ask {
+                ask.fresh = false;
+            }
+            if effect.terms().again != Again::Freely {
+                record.intent = Some(Intent { id: record.intent_id(), effect: effect.clone(), since: now });
+            }
+        }
+    }
+
+    /// Its document is gone: claviger looks after it no longer and removes nothing.
+    pub fn release(&mut self, now: Moment) {
+        self.record.released.get_or_insert(now);
+        self.record.trouble = None;
+        let plan = Plan::rest(None, Reason::Released);
+        let ready = Ready::Unknown(Reason::Released);
+        self.record.say(&plan, ready, now);
+    }
+}
+
+impl<M> Record<M> {
+    /// The id of the latest intent.
+    pub fn intent_id(&self) -> String {
+        format!("{:016x}-{}", self.seed, self.intents)
+    }
+
+    fn say(&mut self, plan: &Plan, ready: Ready, now: Moment) {
+        let (status, reason) = ready.parts();
+        self.said.ready.say(status, reason, now);
+        let late = self.trouble.is_some() || plan.reason.turn() == claviger_config::Turn::Operator;
+        let schedule = if late { ConditionStatus::False } else { ConditionStatus::True };
+        self.said.on_schedule.say(schedule, plan.reason, now);
+        if self.said.reason != plan.reason {
+            (self.said.reason, self.said.since) = (plan.reason, now);
+            let intent = self.intent.as_ref().map(|intent| intent.id.clone());
+            self.remember(HistoryEntry { at: now, reason: plan.reason, message: plan.message.clone(), intent });
+        }
+    }
+
+    fn remember(&mut self, entry: HistoryEntry) {
+        if self.history.len() >= HISTORY {
+            self.history.remove(0);
+        }
+        self.history.push(entry);
+    }
+}

@@ -1,0 +1,179 @@
+//! Who is next. Plain data: the daemon drives it with its runtime, a simulator with a loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use claviger_config::{EnvironmentName, Moment, ObjectName};
+
+use crate::domain::{budget::Budgets, effect::Class, plan::Plan};
+
+/// Subjects with an instant, a lane and the moment when waiting begins to hurt; environments take turns within a lane; only the
+/// head of a budget's line is woken.
+#[derive(Debug, Default)]
+pub struct Agenda {
+    waiting: BTreeSet<(Moment, ObjectName)>,
+    known: BTreeMap<ObjectName, (Moment, Ticket)>,
+    ready: BTreeMap<Place, Line>,
+    lines: BTreeMap<(Option<EnvironmentName>, Class), Line>,
+    in_line: BTreeMap<ObjectName, (Option<EnvironmentName>, Class, Ticket)>,
+    running: BTreeMap<ObjectName, bool>,
+    served: BTreeMap<Place, u64>,
+    picks: u64,
+}
+
+type Place = (Option<EnvironmentName>, Lane);
+type Line = BTreeSet<(Ticket, ObjectName)>;
+
+/// How urgent a subject is.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Ticket {
+    /// Its lane.
+    pub lane: Lane,
+    /// When waiting begins to hurt.
+    pub hurts: Moment,
+    /// Its environment.
+    pub environment: Option<EnvironmentName>,
+}
+
+/// Lanes, the most urgent first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Lane {
+    /// What others wait for: keys and environments.
+    Floor,
+    /// What a person asked for.
+    Asked,
+    /// What replaces something in service.
+    Renewal,
+    /// What is new.
+    Onboarding,
+    /// What is looked at although nothing is planned.
+    Scan,
+}
+
+/// What comes next.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Next {
+    /// Nothing before that instant.
+    Idle(Option<Moment>),
+    /// This subject.
+    Run(ObjectName),
+}
+
+impl Agenda {
+    /// Puts a subject on it. The earlier of two instants wins; a name that is out on loan runs once more afterwards.
+    pub fn put(&mut self, name: ObjectName, at: Moment, ticket: Ticket) {
+        if let Some(again) = self.running.get_mut(&name) {
+            *again = true;
+            return;
+        }
+        if let Some((environment, class, old)) = self.in_line.remove(&name)
+            && let Some(line) = self.lines.get_mut(&(environment, class))
+        {
+            line.remove(&(old, name.clone()));
+        }
+        if let Some((old, _)) = self.known.get(&name) {
+            if *old <= at {
+                return;
+            }
+            self.waiting.remove(&(*old, name.clone()));
+        }
+        self.known.insert(name.clone(), (at, ticket));
+        self.waiting.insert((at, name));
+    }
+
+    /// Takes a subject back from its pass.
+    pub fn done(&mut self, name: ObjectName, plan: &Plan, ticket: Ticket, now: Moment) {
+        let again = self.running.remove(&name).unwrap_or(false);
+        match (plan.line, plan.next) {
+            _ if again => self.put(name, now, ticket),
+            (Some(class), _) => {
+                let place = (ticket.environment.clone(), class);
+                self.in_line.insert(name.clone(), (place.0.clone(), class, ticket.clone()));
+                self.lines.entry(place).or_default().insert((ticket, name));
+            }
+            (None, Some(at)) => self.put(name, at, ticket),
+            (None, None) => {} // until its document, a neighbour or a person wakes it
+        }
+    }
+
+    /// The next subject, or the instant until which there is none.
+    pub fn next(&mut self, budgets: &Budgets, now: Moment) -> Next {
+        self.wake(now);
+        let line_opens = self.open_lines(budgets, now);
+        let waits = self.waiting.first().map(|(at, _)| *at);
+        let opening = [waits, line_opens].into_iter().flatten().min();
+        self.picks += 1;
+        // Every eighth pick goes to whichever line waited longest, so that no lane starves.
+        let by_lane = !self.picks.is_multiple_of(8);
+        let head = |(place, line): (&Place, &Line)| {
+            let (ticket, _) = line.first()?;
+            Some((by_lane.then_some(place.1), self.served.get(place).copied(), ticket.hurts, place.clone()))
+        };
+        let Some((.., place)) = self.ready.iter().filter_map(head).min() else { return Next::Idle(opening) };
+        let Some((_, name)) = self.ready.get_mut(&place).and_then(BTreeSet::pop_first) else {
+            return Next::Idle(opening);
+        };
+        self.served.insert(place, self.picks);
+        self.running.insert(name.clone(), false);
+        Next::Run(name)
+    }
+
+    fn wake(&mut self, now: Moment) {
+        while self.waiting.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, name)) = self.waiting.pop_first()
+        {
+            if let Some((_, ticket)) = self.known.remove(&name) {
+                self.ready.entry((ticket.environment.clone(), ticket.lane)).or_default().insert((ticket, name));
+            }
+        }
+    }
+
+    /// The head of a line only: no herd.
+    fn open_lines(&mut self, budgets: &Budgets, now: Moment) -> Option<Moment> {
+        let mut opening: Option<Moment> = None;
+        for ((environment, class), line) in self.lines.iter_mut().filter(|(_, line)| !line.is_empty()) {
+            let opens = environment.as_ref().map_or(now, |environment| budgets.opens(environment, *class, now));
+            if opens > now {
+                opening = Some(opening.map_or(opens, |at| at.min(opens)));
+            } else if let Some((ticket, name)) = line.pop_first() {
+                self.in_line.remove(&name);
+                let place = (ticket.environment.clone(), ticket.lane);
+                self.ready.entry(place).or_default().insert((ticket, name));
+                opening = Some(now);
+            }
+        }
+        opening
+    }
+
+    /// How many wait, are ready, stand in lines and are out on a pass.
+    pub fn depth(&self) -> Depth {
+        Depth {
+            waiting: self.waiting.len(),
+            ready: self.ready.values().map(BTreeSet::len).sum(),
+            in_line: self.lines.values().map(BTreeSet::len).sum(),
+            running: self.running.len(),
+        }
+    }
+
+    /// The instant of the longest overdue subject that no pass has taken yet.
+    pub fn oldest_due(&self) -> Option<Moment> {
+        self.waiting.first().map(|(at, _)| *at)
+    }
+
+    /// How many stand in the line of each budget.
+    pub fn lines(&self) -> impl Iterator<Item = (Option<&EnvironmentName>, Class, usize)> {
+        self.lines.iter().map(|((environment, class), line)| (environment.as_ref(), *class, line.len()))
+    }
+}
+
+/// How full the agenda is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Depth {
+    /// Subjects with an instant in the future.
+    pub waiting: usize,
+    /// Subjects whose instant has come.
+    pub ready: usize,
+    /// Subjects that wait for a budget.
+    pub in_line: usize,
+    /// Subjects out on a pass.
+    pub running: usize,
+}

@@ -1,0 +1,493 @@
+//! The one pass: plan, admit, commit, step, hear; again until the plan rests.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use claviger_config::{
+    EnvironmentName, Kind, Moment, ObjectName, Reason,
+    admin::{ExplainedNext, ExplainedStep, HistoryEntry},
+    condition::CommonStatus,
+    desired::Wanted,
+};
+
+use super::{
+    board::{Board, Wakes},
+    lock,
+    world::{Scene, World},
+};
+use crate::{
+    domain::{
+        budget::Budgets,
+        effect::{Class, Effect},
+        failure::{Done, Failure, Retry, Stops},
+        noun::{Noun, OutOfTurn, View, Viewed},
+        plan::{self, Plan, Step},
+        record::{Ask, Intent, Record, Said, Seen},
+    },
+    ports::{Clock, Commit, Source, Version},
+    report,
+};
+
+/// What all keepers share.
+pub struct Common {
+    /// The outside.
+    pub world: Arc<dyn World>,
+    /// What shall be.
+    pub source: Arc<dyn Source>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The limits.
+    pub budgets: Mutex<Budgets>,
+    /// What subjects tell each other.
+    pub board: Mutex<Board>,
+    /// Hears every plan once.
+    pub listener: Arc<dyn Listener>,
+}
+
+/// Hears what passes decide: logs, events and metrics hang on it.
+pub trait Listener: Send + Sync {
+    /// A subject said something new, or took a step.
+    fn hear(&self, told: Told<'_>);
+}
+
+/// What a pass decided.
+#[derive(Debug)]
+pub struct Told<'a> {
+    /// The subject.
+    pub name: &'a ObjectName,
+    /// Its environment.
+    pub environment: Option<&'a EnvironmentName>,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What was said before.
+    pub before: Option<&'a Said>,
+    /// What is said now.
+    pub now: &'a Said,
+    /// When.
+    pub at: Moment,
+}
+
+/// Looks after all subjects of one kind. The agenda lends each name to one pass at a time.
+pub struct Keeper<N: Noun> {
+    common: Arc<Common>,
+    kept: Mutex<BTreeMap<ObjectName, Box<Kept<N>>>>,
+    /// How subjects looked when they went out on the pass that they are on.
+    out: Mutex<BTreeMap<ObjectName, Box<Explained>>>,
+}
+
+struct Kept<N: Noun> {
+    seen: Seen<N>,
+    stored: Option<Stored>,
+    plan: Plan,
+    wanted: Option<Arc<Wanted>>,
+}
+
+/// What the store holds, as far as a comparison needs it: the record itself would take its memory twice.
+struct Stored {
+    intent: Option<Intent>,
+    digest: u64,
+    version: Version,
+}
+
+/// How a pass ended.
+#[derive(Debug)]
+pub struct Rested {
+    /// The plan that it ended with.
+    pub plan: Plan,
+    /// Who else must look again.
+    pub wakes: Vec<Wakes>,
+}
+
+/// Why a pass could not come to an end.
+#[derive(Debug)]
+pub enum PassError {
+    /// A fault in claviger.
+    Bug(OutOfTurn),
+    /// The store does not take or give a record.
+    Store(Failure),
+    /// It does not rest: a fault in claviger.
+    Restless,
+}
+
+/// More steps than any pass needs.
+const STEPS: usize = 256;
+
+/// A subject as it is shown.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// What shall be; absent when its document is gone.
+    pub wanted: Option<Arc<Wanted>>,
+    /// Its environment, for life.
+    pub environment: Option<EnvironmentName>,
+    /// The generation that status speaks of.
+    pub generation: u64,
+    /// Its revision in the store.
+    pub revision: u64,
+    /// What was said last.
+    pub said: Said,
+    /// What every status begins with.
+    pub common: CommonStatus,
+    /// Its status, whole.
+    pub status: serde_json::Value,
+    /// When it is looked at next.
+    pub next: Option<Moment>,
+    /// The budget that it waits for.
+    pub line: Option<Class>,
+}
+
+/// A subject explained.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// As it is shown.
+    pub shown: Shown,
+    /// Why, in words.
+    pub message: String,
+    /// What to do.
+    pub fix: Vec<String>,
+    /// When waiting begins to cost.
+    pub hurts: Option<Moment>,
+    /// The way, step by step.
+    pub steps: Vec<ExplainedStep>,
+    /// What happened, newest first.
+    pub history: Vec<HistoryEntry>,
+    /// What comes next.
+    pub next: Option<ExplainedNext>,
+}
+
+/// What a person's ask would lead to now.
+#[derive(Clone, Debug)]
+pub struct Rehearsed {
+    /// The effects that would follow, the first one first.
+    pub effects: Vec<Effect>,
+    /// The generation and revision that it was thought through on.
+    pub generation: u64,
+    /// The revision in the store.
+    pub revision: u64,
+    /// Why nothing would follow, when that is so.
+    pub rests: Option<(Reason, String)>,
+}
+
+impl<N: Noun> Keeper<N> {
+    /// A keeper that knows nothing yet.
+    pub fn new(common: Arc<Common>) -> Self {
+        Self { common, kept: Mutex::default(), out: Mutex::default() }
+    }
+
+    /// Brings one subject on until it rests.
+    ///
+    /// # Errors
+    /// When the store fails, or claviger has a fault.
+    pub async fn pass(&self, name: &ObjectName) -> Result<Rested, PassError> {
+        let ended = self.run(name).await;
+        lock(&self.out).remove(name);
+        ended
+    }
+
+    async fn run(&self, name: &ObjectName) -> Result<Rested, PassError> {
+        let mut kept = self.take(name).await?;
+        let wanted = self.common.source.wanted(name);
+        let spec = wanted.as_ref().and_then(|wanted| Some((N::spec(&wanted.spec)?, wanted)));
+        let Some((spec, wanted)) = spec else { return self.unwanted(name, kept).await };
+        kept.wanted = Some(Arc::clone(wanted));
+        let at = wanted.environment.as_ref().map(|at| &at.name);
+        if let Some(surroundings) = &wanted.environment {
+            lock(&self.common.budgets).know(surroundings);
+        }
+        let mut wakes = Vec::new();
+        for _ in 0..STEPS {
+            let now = self.common.clock.now();
+            let neighbours = lock(&self.common.board).neighbours(at);
+            let view = View { spec, wanted, seen: &kept.seen, neighbours: &neighbours, now };
+            let (plan, ready) = (self.admit(at, plan::plan(&view), now), N::ready(&view));
+            let claims = N::claims(&view);
+            let share = N::share(&view);
+            self.note(name, &mut kept, wanted, &plan, ready, now);
+            if let Err(failure) = self.commit(name, &mut kept, &plan, &claims).await {
+                return self.uncommitted(name, kept, failure, now);
+            }
+            if let (Some(at), Some(share)) = (at, share) {
+                wakes.extend(lock(&self.common.board).tell(at, name, share));
+            }
+            kept.plan = plan.clone();
+            if plan.step == Step::Rest {
+                lock(&self.kept).insert(name.clone(), kept);
+                return Ok(Rested { plan, wakes });
+            }
+            self.step(name, wanted, &neighbours, &mut kept, &plan, now).await?;
+        }
+        lock(&self.kept).insert(name.clone(), kept);
+        Err(PassError::Restless)
+    }
+
+    async fn step(
+        &self,
+        name: &ObjectName,
+        wanted: &Wanted,
+        neighbours: &crate::domain::neighbours::Neighbours,
+        kept: &mut Kept<N>,
+        plan: &Plan,
+        now: Moment,
+    ) -> Result<(), PassError> {
+        let record = &kept.seen.record;
+        let intent_id = record.intent_id();
+        let (reason, ask) = (plan.reason, record.ask.as_ref());
+        let scene = Scene { name, wanted, neighbours, reason, intent_id: &intent_id, ask, now };
+        let heard = match &plan.step {
+            Step::Rest => return Ok(()),
+            Step::Act(effect) => self.common.world.perform(scene, effect).await.map(Some),
+            Step::Look(query) => self.common.world.look(scene, query).await.map(Some),
+            Step::Recall(intent) => self.common.world.recall(scene, intent).await,
+        };
+        if let (Some(at), Err(Failure { stops: Stops::Budget(class), retry: Retry::At(until), .. })) =
+            (scene.environment(), &heard)
+        {
+            lock(&self.common.budgets).shut(at, *class, *until);
+        }
+        kept.seen.hear(&plan.step, heard, self.common.clock.now()).map_err(PassError::Bug)
+    }
+
+    /// A refused write is shown: a claim that another environment holds, a store that is full. The next pass reads anew.
+    fn uncommitted(
+        &self,
+        name: &ObjectName,
+        mut kept: Box<Kept<N>>,
+        failure: Failure,
+        now: Moment,
+    ) -> Result<Rested, PassError> {
+        if failure.reason != Reason::ClaimedElsewhere || failure.done == Done::Unknown {
+            return Err(PassError::Store(failure)); // forget, and read what is there
+        }
+        kept.seen.record.intent = kept.stored.as_ref().and_then(|stored| stored.intent.clone()); // nothing was begun
+        let next = Some(now + claviger_config::Span::minutes(10));
+        let plan = Plan { fix: failure.fix, ..Plan::rest(next, failure.reason).saying(failure.message) };
+        let said = &mut kept.seen.record.said;
+        (said.reason, said.since) = (plan.reason, now);
+        said.ready.status = claviger_config::condition::ConditionStatus::False;
+        said.ready.reason = plan.reason;
+        kept.plan = plan.clone();
+        lock(&self.kept).insert(name.clone(), kept);
+        Ok(Rested { plan, wakes: Vec::new() })
+    }
+
+    /// Its document is gone. What could not be read is not gone.
+    async fn unwanted(&self, name: &ObjectName, mut kept: Box<Kept<N>>) -> Result<Rested, PassError> {
+        let now = self.common.clock.now();
+        let plan = if self.common.source.frozen() {
+            Plan { next: Some(now + claviger_config::Span::minutes(1)), step: Step::Rest, ..kept.plan.clone() }
+        } else {
+            kept.wanted = None;
+            kept.seen.release(now);
+            let plan = Plan::rest(None, Reason::Released);
+            self.commit(name, &mut kept, &plan, &[]).await.map_err(PassError::Store)?;
+            plan
+        };
+        kept.plan = plan.clone();
+        lock(&self.kept).insert(name.clone(), kept);
+        Ok(Rested { plan, wakes: Vec::new() })
+    }
+
+    fn note(
+        &self,
+        name: &ObjectName,
+        kept: &mut Kept<N>,
+        wanted: &Wanted,
+        plan: &Plan,
+        ready: crate::domain::noun::Ready,
+        at: Moment,
+    ) {
+        let before = kept.stored.is_some().then(|| kept.seen.record.said.clone());
+        kept.seen.note(wanted, plan, ready, at);
+        let environment = wanted.environment.as_ref().map(|at| &at.name);
+        let now = &kept.seen.record.said;
+        self.common.listener.hear(Told { name, environment, plan, before: before.as_ref(), now, at });
+    }
+
+    async fn take(&self, name: &ObjectName) -> Result<Box<Kept<N>>, PassError> {
+        let kept = lock(&self.kept).remove(name);
+        if let Some(kept) = kept {
+            lock(&self.out).insert(name.clone(), Box::new(self.explain(&kept)));
+            return Ok(kept);
+        }
+        let stored = self.common.world.load(name).await.map_err(PassError::Store)?;
+        let blank = || Record::blank(self.common.clock.draw(), self.common.clock.now());
+        let (record, stored) = match stored {
+            None => (blank(), None),
+            Some((body, version)) => {
+                let record: Record<N::Memory> = read(name, &body).map_err(PassError::Store)?;
+                let stored = Stored { intent: record.intent.clone(), digest: digest(&body), version };
+                (record, Some(stored))
+            }
+        };
+        let plan = Plan::rest(None, record.said.reason);
+        Ok(Box::new(Kept { seen: Seen::new(record), stored, plan, wanted: None }))
+    }
+
+    /// Writes when the intent changes, and at rest when anything does. All else rides along or is done again after a crash.
+    async fn commit(
+        &self,
+        name: &ObjectName,
+        kept: &mut Kept<N>,
+        plan: &Plan,
+        claims: &[(&'static str, String)],
+    ) -> Result<(), Failure> {
+        let (record, old) = (&kept.seen.record, kept.stored.as_ref());
+        let intent_changed = old.and_then(|old| old.intent.as_ref()) != record.intent.as_ref();
+        if !intent_changed && plan.step != Step::Rest {
+            return Ok(());
+        }
+        let body = serde_json::to_string(record).map_err(|error| {
+            Failure::new(Reason::StoreFailed, format!("a record could not be written as JSON: {error}"))
+        })?;
+        let digest = digest(&body);
+        if old.is_some_and(|old| old.digest == digest) {
+            return Ok(());
+        }
+        let (expected, environment) = (old.map(|old| old.version), record.environment.as_ref());
+        let version = self.common.world.commit(Commit { name, environment, body: &body, expected, claims }).await?;
+        kept.stored = Some(Stored { intent: record.intent.clone(), digest, version });
+        Ok(())
+    }
+
+    /// What does not fit now rests in that budget's line, before anything is written or asked.
+    fn admit(&self, at: Option<&EnvironmentName>, plan: Plan, now: Moment) -> Plan {
+        let (pays, Some(at)) = (pays(&plan.step), at) else { return plan };
+        let mut budgets = lock(&self.common.budgets);
+        let Err(class) = budgets.take(at, pays, now) else { return plan };
+        let opens = budgets.opens(at, class, now);
+        let text = format!("the budget `{}` opens again at {}", class.word(), opens.to_second());
+        Plan { line: Some(class), hurts: plan.hurts, ..Plan::rest(Some(opens), Reason::BudgetSpent).saying(text) }
+    }
+
+    /// A person's ask, to be answered by the next pass.
+    ///
+    /// # Errors
+    /// When the store does not take it.
+    pub async fn ask(&self, name: &ObjectName, ask: Ask) -> Result<(), PassError> {
+        let mut kept = self.take(name).await?;
+        kept.seen.record.ask = Some(ask);
+        let plan = Plan { step: Step::Rest, ..kept.plan.clone() };
+        let claims = self.claims(&kept);
+        let done = self.commit(name, &mut kept, &plan, &claims).await.map_err(PassError::Store);
+        lock(&self.kept).insert(name.clone(), kept);
+        lock(&self.out).remove(name);
+        done
+    }
+
+    fn claims(&self, kept: &Kept<N>) -> Vec<(&'static str, String)> {
+        self.viewed(kept, |view| N::claims(&view)).unwrap_or_default()
+    }
+
+    fn viewed<T>(&self, kept: &Kept<N>, with: impl FnOnce(View<'_, N>) -> T) -> Option<T> {
+        let wanted = kept.wanted.as_deref()?;
+        let at = wanted.environment.as_ref().map(|at| &at.name);
+        let neighbours = lock(&self.common.board).neighbours(at);
+        let now = self.common.clock.now();
+        Some(with(View { spec: N::spec(&wanted.spec)?, wanted, seen: &kept.seen, neighbours: &neighbours, now }))
+    }
+
+    /// Every subject that is known, as it is shown; one that is out on a pass as it was before.
+    pub fn each(&self, mut with: impl FnMut(&ObjectName, Shown)) {
+        for (name, kept) in lock(&self.kept).iter() {
+            with(name, self.show(kept));
+        }
+        for (name, explained) in lock(&self.out).iter() {
+            with(name, explained.shown.clone());
+        }
+    }
+
+    /// One subject as it is shown; `None` while it is not known.
+    pub fn shown(&self, name: &ObjectName) -> Option<Shown> {
+        let kept = lock(&self.kept).get(name).map(|kept| self.show(kept));
+        kept.or_else(|| lock(&self.out).get(name).map(|explained| explained.shown.clone()))
+    }
+
+    /// One subject explained; `None` while it is not known.
+    pub fn explained(&self, name: &ObjectName) -> Option<Explained> {
+        let kept = lock(&self.kept).get(name).map(|kept| self.explain(kept));
+        kept.or_else(|| lock(&self.out).get(name).map(|explained| (**explained).clone()))
+    }
+
+    fn explain(&self, kept: &Kept<N>) -> Explained {
+        let record = &kept.seen.record;
+        let because = if record.trouble.is_some() { "BackOff".to_owned() } else { kept.plan.reason.word().to_owned() };
+        Explained {
+            shown: self.show(kept),
+            message: kept.plan.message.clone(),
+            fix: kept.plan.fix.clone(),
+            hurts: kept.plan.hurts,
+            steps: N::steps(&self.view(kept)),
+            history: record.history.iter().rev().cloned().collect(),
+            next: kept.plan.next.map(|at| ExplainedNext { at: at.to_second(), because }),
+        }
+    }
+
+    fn show(&self, kept: &Kept<N>) -> Shown {
+        let view = self.view(kept);
+        let common = report::common(&view);
+        Shown {
+            wanted: kept.wanted.clone(),
+            environment: kept.seen.record.environment.clone(),
+            generation: kept.seen.record.generation,
+            revision: kept.stored.as_ref().map_or(0, |stored| stored.version.0),
+            said: kept.seen.record.said.clone(),
+            status: N::status(&view, common.clone()),
+            common,
+            next: kept.plan.next,
+            line: kept.plan.line,
+        }
+    }
+
+    fn view<'a>(&self, kept: &'a Kept<N>) -> Viewed<'a, N> {
+        let wanted = kept.wanted.as_deref();
+        let spec = wanted.and_then(|wanted| N::spec(&wanted.spec));
+        Viewed { spec, wanted, seen: &kept.seen, plan: &kept.plan, now: self.common.clock.now() }
+    }
+
+    /// What an ask would lead to, without doing or writing anything.
+    pub fn rehearse(&self, name: &ObjectName, ask: Ask) -> Option<Rehearsed> {
+        let mut kept = lock(&self.kept);
+        let kept = kept.get_mut(name)?;
+        let before = kept.seen.record.ask.replace(ask);
+        let plan = self.viewed(kept, |view| plan::plan(&view));
+        kept.seen.record.ask = before;
+        let plan = plan?;
+        let effects = if let Step::Act(effect) = &plan.step { vec![effect.clone()] } else { Vec::new() };
+        let rests = effects.is_empty().then(|| (plan.reason, plan.message.clone()));
+        let revision = kept.stored.as_ref().map_or(0, |stored| stored.version.0);
+        Some(Rehearsed { effects, generation: kept.seen.record.generation, revision, rests })
+    }
+
+    /// How many subjects are known.
+    pub fn count(&self) -> usize {
+        lock(&self.kept).len()
+    }
+
+    /// The kind.
+    pub const fn kind(&self) -> Kind {
+        N::KIND
+    }
+}
+
+/// FNV-1a: the same in every build, good enough to see a change.
+fn digest(body: &str) -> u64 {
+    body.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+fn pays(step: &Step) -> &'static [Class] {
+    match step {
+        Step::Act(effect) => effect.terms().pays,
+        Step::Look(query) => query.pays(),
+        Step::Recall(_) | Step::Rest => &[],
+    }
+}
+
+/// A record that cannot be read is left where it is: nothing is made anew over it.
+fn read<M: serde::de::DeserializeOwned>(name: &ObjectName, body: &str) -> Result<Record<M>, Failure> {
+    serde_json::from_str(body).map_err(|error| {
+        Failure::new(Reason::StoreFailed, format!("the record of {name} cannot be read: {error}"))
+            .retry(Retry::Never)
+            .fix("restore the state folder from a backup, or start this release's predecessor again")
+    })
+}
