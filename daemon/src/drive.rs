@@ -13,6 +13,7 @@ use std::{
 use claviger_config::{Kind, Moment, ObjectName, Reason, Span};
 use claviger_core::{
     domain::plan::Plan,
+    ports::Source,
     reconcile::{
         agenda::{Agenda, Depth, Lane, Next, Ticket},
         board::Wakes,
@@ -140,12 +141,14 @@ impl Driver {
 
     fn wake_neighbours(&self, from: &ObjectName, wakes: Wakes) {
         let Some(environment) = self.environment(from) else { return };
-        for (name, wanted) in &self.documents.desired().objects {
+        let mut woken = Vec::new();
+        self.documents.each(|name, wanted| {
             let near = wanted.environment.as_ref().is_some_and(|at| at.name == environment);
             if near && wakes.wakes(name.kind) && name != from {
-                self.put(name.clone());
+                woken.push(name.clone());
             }
-        }
+        });
+        woken.into_iter().for_each(|name| self.put(name));
     }
 
     /// Puts a subject on the agenda now.
@@ -158,8 +161,7 @@ impl Driver {
     }
 
     fn environment(&self, name: &ObjectName) -> Option<claviger_config::EnvironmentName> {
-        let desired = self.documents.desired();
-        desired.objects.get(name).and_then(|wanted| wanted.environment.as_ref().map(|at| at.name.clone()))
+        self.documents.wanted(name)?.environment.as_ref().map(|at| at.name.clone())
     }
 
     /// Asks it to stop after the passes that are out.
@@ -175,7 +177,9 @@ impl Driver {
     /// Whether every subject of the documents has been looked at since the start.
     pub fn complete(&self) -> bool {
         let seen = lock(&self.seen);
-        self.documents.desired().objects.keys().all(|name| seen.contains(name))
+        let mut complete = true;
+        self.documents.each(|name, _| complete &= seen.contains(name));
+        complete
     }
 
     /// Why it does not work: the scheduler stands still, or the store takes nothing.

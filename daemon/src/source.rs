@@ -9,7 +9,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use claviger_config::{
-    EnvironmentName, Kind, ObjectName,
+    DnsName, EnvironmentName, Kind, ObjectName,
     admin::DocumentsView,
     desired::{Desired, FileRead, Refusal, Settled, Spec, Surroundings, Wanted, settle},
     hostname::{CustomHostnameSpec, Origin},
@@ -31,6 +31,7 @@ pub struct Documents {
 struct InForce {
     desired: Desired,
     environments: BTreeMap<EnvironmentName, Arc<Surroundings>>,
+    certificates: BTreeMap<DnsName, Vec<ObjectName>>,
     view: DocumentsView,
 }
 
@@ -77,8 +78,9 @@ impl Documents {
         let objects = now.keys().chain(was.keys()).filter(differs).cloned().collect();
         let news = view.rejected != old.view.rejected || view.findings != old.view.findings;
         let environments = surroundings(&settled.desired);
+        let certificates = certificates(&settled.desired);
         *before = settled.accepted;
-        self.in_force.store(Arc::new(InForce { desired: settled.desired, environments, view }));
+        self.in_force.store(Arc::new(InForce { desired: settled.desired, environments, certificates, view }));
         Changed { objects, accepted, news }
     }
 
@@ -95,6 +97,20 @@ impl Documents {
     /// The environments that are in force.
     pub fn environments(&self) -> Vec<Arc<Surroundings>> {
         self.in_force.load().environments.values().cloned().collect()
+    }
+
+    /// The environment whose zone a name lies in, the longest zone first, and the certificates of that name.
+    pub fn around(&self, host: &DnsName) -> Option<(Arc<Surroundings>, Vec<ObjectName>)> {
+        let in_force = self.in_force.load();
+        let zones = in_force.environments.values().flat_map(|at| at.spec.zones.iter().map(move |zone| (at, zone)));
+        let inside = zones.filter(|(_, zone)| host.within(&zone.name) && !zone.except.iter().any(|out| host.within(out)));
+        let (at, _) = inside.max_by_key(|(_, zone)| zone.name.as_str().len())?;
+        let own = |name: &&ObjectName| {
+            let wanted = in_force.desired.objects.get(*name);
+            wanted.and_then(|wanted| wanted.environment.as_ref()).is_some_and(|place| place.name == at.name)
+        };
+        let named = in_force.certificates.get(host).map_or(&[] as &[_], Vec::as_slice);
+        Some((Arc::clone(at), named.iter().filter(own).cloned().collect()))
     }
 
     /// Every object, documents first.
@@ -129,6 +145,16 @@ impl Source for Documents {
     fn frozen(&self) -> bool {
         self.in_force.load().desired.frozen
     }
+}
+
+fn certificates(desired: &Desired) -> BTreeMap<DnsName, Vec<ObjectName>> {
+    let mut by_name: BTreeMap<DnsName, Vec<ObjectName>> = BTreeMap::new();
+    for (name, wanted) in &desired.objects {
+        if let Spec::TlsCertificate(spec) = &wanted.spec {
+            spec.dns_names.iter().for_each(|host| by_name.entry(host.clone()).or_default().push(name.clone()));
+        }
+    }
+    by_name
 }
 
 fn surroundings(desired: &Desired) -> BTreeMap<EnvironmentName, Arc<Surroundings>> {
