@@ -128,7 +128,8 @@ impl<'a> Versions<'a> {
     /// Show an object that may not stand: a newcomer among the environments, or one that stood and may not any longer.
     fn beat(&mut self, name: &ObjectName, document: Document, findings: &[Finding]) {
         let stood = self.before.objects.contains_key(name);
-        if let Some(against) = findings.iter().find(|finding| stood || takes_from_another(finding)) {
+        let shown = |finding: &&Finding| stood || name.kind == Kind::Environment && takes_from_another(finding);
+        if let Some(against) = findings.iter().find(shown) {
             self.beaten.insert(name.clone(), (document, against.clone()));
         }
     }

@@ -150,10 +150,11 @@ fn folders_differ(settings: &Settings, written: &Written<'_>) -> Vec<Finding> {
         let blanks = [("within", &*format!("`{path}`")), ("other", &*format!("`{other}`"))];
         Code::DirectoriesOverlap.at(&written.at(path), &blanks).found(found)
     };
-    let overlapping = pairs.into_iter().filter_map(|(path, left, other, right)| {
-        folders_overlap(left?, right?).then(|| finding(path, left.unwrap_or_default(), other))
+    let overlapping = pairs.into_iter().filter(|(_, left, _, right)| match (left, right) {
+        (Some(left), Some(right)) => folders_overlap(left, right),
+        _ => false,
     });
-    overlapping.collect()
+    overlapping.map(|(path, found, other, _)| finding(path, found.unwrap_or_default(), other)).collect()
 }
 
 /// By their text alone: links are looked at when the folders are opened.
