@@ -10,8 +10,14 @@ use crate::{
     name::{Kind, ObjectName},
 };
 
-pub(super) const OWN: &[Own] =
-    &[class_is_for_life, default_issuers_exist, excepted_names_lie_inside, no_wildcards, trust_is_what_the_issuer_has];
+pub(super) const OWN: &[Own] = &[
+    class_is_for_life,
+    default_issuers_exist,
+    excepted_names_lie_inside,
+    no_wildcards,
+    role_is_of_the_account,
+    trust_is_what_the_issuer_has,
+];
 
 pub(super) fn spec(document: &Document) -> Option<&EnvironmentSpec> {
     match &document.spec {
@@ -92,6 +98,18 @@ pub(super) fn wildcard(document: &Document, path: &str, found: &str) -> Finding 
     let within = format!("`{path}`");
     let finding = Code::WildcardRefused.at(&document.at(path), &[("within", &within), ("found", found)]);
     finding.found(found)
+}
+
+/// AWS KMS makes a key in the account of whoever asks.
+fn role_is_of_the_account(document: &Document, _: Option<&Incumbent>) -> Vec<Finding> {
+    let Some(kms) = spec(document).map(|spec| &spec.kms) else { return Vec::new() };
+    let account = kms.assume_role.as_deref().and_then(|role| role.split(':').nth(4));
+    let foreign = account.filter(|account| *account != kms.account_id);
+    let finding = |found: &str| {
+        let blanks = [("found", found), ("accepted", kms.account_id.as_str())];
+        Code::RoleElsewhere.at(&document.at("spec.kms.assumeRole"), &blanks).found(found).accepts([&kms.account_id])
+    };
+    foreign.map(finding).into_iter().collect()
 }
 
 /// A wrong label would lead around the policy of the environment.

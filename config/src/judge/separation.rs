@@ -16,12 +16,14 @@ pub(super) fn separate(versions: &mut Versions<'_>) {
     loop {
         let losers = losers(versions);
         if losers.is_empty() {
-            return;
+            break;
         }
         for (name, findings) in losers {
             versions.reject(&name, findings);
         }
     }
+    let more = against_those_aside(versions);
+    versions.findings.extend(more);
 }
 
 /// One round, from the oldest to the newest: whoever is at odds with one that stands loses.
@@ -31,15 +33,19 @@ fn losers(versions: &Versions<'_>) -> Vec<(ObjectName, Vec<Finding>)> {
     let mut standing: Vec<Environment<'_>> = Vec::new();
     let mut losers = Vec::new();
     for newcomer in environments {
-        let against = |incumbent: &Environment<'_>| RULES.iter().flat_map(|rule| rule(&newcomer, incumbent)).collect();
-        let findings: Vec<Finding> =
-            standing.iter().flat_map(|incumbent: &Environment<'_>| -> Vec<Finding> { against(incumbent) }).collect();
+        let findings = newcomer.against(&standing);
         match findings.is_empty() {
             true => standing.push(newcomer),
             false => losers.push((newcomer.document.name.clone(), findings)),
         }
     }
     losers
+}
+
+/// What also speaks against environments that are rejected already: every error at once.
+fn against_those_aside(versions: &Versions<'_>) -> Vec<Finding> {
+    let standing: Vec<Environment<'_>> = versions.of(Kind::Environment).filter_map(Environment::of).collect();
+    versions.aside.iter().filter_map(Environment::of).flat_map(|newcomer| newcomer.against(&standing)).collect()
 }
 
 struct Environment<'a> {
@@ -50,6 +56,12 @@ struct Environment<'a> {
 impl<'a> Environment<'a> {
     fn of(document: &'a Document) -> Option<Self> {
         Some(Self { document, spec: spec(document)? })
+    }
+
+    /// What this newcomer shares with others.
+    fn against(&self, standing: &[Self]) -> Vec<Finding> {
+        let others = standing.iter().filter(|incumbent| incumbent.document.name != self.document.name);
+        others.flat_map(|incumbent| RULES.iter().flat_map(|rule| rule(self, incumbent))).collect()
     }
 
     /// The finding about something of this newcomer that the incumbent has.

@@ -48,6 +48,8 @@ pub(super) struct Versions<'a> {
     pub(super) beaten: BTreeMap<ObjectName, (Document, Finding)>,
     /// Environments without an accepted version, by the namespaces that they would claim.
     pub(super) shadows: BTreeMap<Namespace, Name>,
+    /// Documents that were rejected for what they say alone: what else speaks against them is told too.
+    pub(super) aside: Vec<Document>,
     /// Objects that have a document with errors.
     pub(super) rejected: BTreeSet<ObjectName>,
 }
@@ -62,6 +64,7 @@ impl<'a> Versions<'a> {
             kept: BTreeMap::new(),
             beaten: BTreeMap::new(),
             shadows: BTreeMap::new(),
+            aside: Vec::new(),
             rejected: rejected.iter().map(|rejected| rejected.name.clone()).collect(),
         };
         versions.take(documents, &rejected);
@@ -104,6 +107,9 @@ impl<'a> Versions<'a> {
         }
         self.rejected.insert(name.clone());
         let Some(document) = self.standing.remove(name) else { return };
+        if !findings.iter().any(takes_from_another) {
+            self.aside.push(document.clone());
+        }
         let incumbent = self.before.objects.get(name);
         let fresh = incumbent.is_some_and(|incumbent| incumbent.document != document.spec);
         if fresh {
@@ -122,7 +128,8 @@ impl<'a> Versions<'a> {
     /// Show an object that may not stand: a newcomer among the environments, or one that stood and may not any longer.
     fn beat(&mut self, name: &ObjectName, document: Document, findings: &[Finding]) {
         let stood = self.before.objects.contains_key(name);
-        if let Some(against) = findings.iter().find(|finding| stood || takes_from_another(finding)) {
+        let shown = |finding: &&Finding| stood || name.kind == Kind::Environment && takes_from_another(finding);
+        if let Some(against) = findings.iter().find(shown) {
             self.beaten.insert(name.clone(), (document, against.clone()));
         }
     }

@@ -141,20 +141,20 @@ fn folders_differ(settings: &Settings, written: &Written<'_>) -> Vec<Finding> {
     let (read, write) = (settings.files.read.as_deref(), settings.files.write.as_deref());
     let (state, source) = (Some(settings.state.directory.as_str()), settings.source.directory.as_deref());
     let pairs = [
-        (("files.read", read), ("state.directory", state)),
-        (("files.write", write), ("state.directory", state)),
-        (("files.write", write), ("source.directory", source)),
-        (("files.write", write), ("files.read", read)),
+        ("files.read", read, "state.directory", state),
+        ("files.write", write, "state.directory", state),
+        ("files.write", write, "source.directory", source),
+        ("files.write", write, "files.read", read),
     ];
-    let overlapping = pairs.into_iter().filter(|((_, left), (_, right))| match (left, right) {
+    let finding = |path: &str, found: &str, other: &str| {
+        let blanks = [("within", &*format!("`{path}`")), ("other", &*format!("`{other}`"))];
+        Code::DirectoriesOverlap.at(&written.at(path), &blanks).found(found)
+    };
+    let overlapping = pairs.into_iter().filter(|(_, left, _, right)| match (left, right) {
         (Some(left), Some(right)) => folders_overlap(left, right),
         _ => false,
     });
-    let finding = |((path, found), (other, _)): ((&str, Option<&str>), (&str, Option<&str>))| {
-        let blanks = [("within", &*format!("`{path}`")), ("other", &*format!("`{other}`"))];
-        Code::DirectoriesOverlap.at(&written.at(path), &blanks).found(found.unwrap_or_default())
-    };
-    overlapping.map(finding).collect()
+    overlapping.map(|(path, found, other, _)| finding(path, found.unwrap_or_default(), other)).collect()
 }
 
 /// By their text alone: links are looked at when the folders are opened.
