@@ -49,8 +49,10 @@ pub(super) struct Said {
 impl Said {
     /// Reads an answer that is no success.
     pub(super) fn new(step: Step, changes: bool, nonce: bool, url: String, reply: Reply) -> Self {
-        let help = reply.links.into_iter().find(|(relation, _)| relation == "help").map(|(_, target)| target);
         let problem = Problem::read(&reply.body);
+        let instance = problem.as_ref().and_then(Problem::instance).map(str::to_owned);
+        let linked = |(relation, _): &(String, String)| relation == "help" || relation == "terms-of-service";
+        let help = instance.or_else(|| reply.links.into_iter().find(linked).map(|(_, target)| target));
         Self { step, changes, nonce, url, status: reply.status, retry_after: reply.retry_after, problem, help }
     }
 
@@ -235,7 +237,8 @@ impl Said {
     }
 
     fn help(&self, failure: Failure) -> Failure {
-        match self.link() {
+        let link = if self.is_limit() { self.link() } else { self.help.as_deref() };
+        match link {
             Some(link) => failure.fix(format!("read {}", clean(link))),
             None => failure,
         }

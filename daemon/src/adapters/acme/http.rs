@@ -289,11 +289,12 @@ fn how(error: &reqwest::Error) -> Break {
 }
 
 fn is_tls(error: &reqwest::Error) -> bool {
-    // An io::Error hides the error that it was made of from `source`.
-    causes(error).any(|cause| {
-        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        cause.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>())
-    })
+    causes(error).any(|cause| cause.is::<rustls::Error>() || cause.downcast_ref().is_some_and(hides_tls))
+}
+
+/// An `io::Error` hides the error that it was made of from `source`, and may hold another of its kind.
+fn hides_tls(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>() || inner.downcast_ref().is_some_and(hides_tls))
 }
 
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

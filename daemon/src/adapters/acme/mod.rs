@@ -52,7 +52,11 @@ mod proof;
 mod register;
 mod renewal;
 mod roots;
+#[cfg(test)]
+mod script;
 mod session;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 pub use self::{http::Observer, roots::Files};

@@ -252,8 +252,10 @@ async fn seen(desk: Desk<'_>, mut order: Order, reply: &Reply) -> Result<OrderSe
             Stage::Invalid(Box::new(proof::verdict(desk.issuer, body.error.as_ref(), &proofs)))
         }
     };
+    // Where the order itself names no instant, its authorizations may, which were read last.
+    let ask_again = ask_again(desk, reply).or_else(|| ask_again(desk, &trace::answer()?));
     let replaces = order.state().replaces.is_some();
-    Ok(OrderSeen { url: order.url().to_owned(), stage, ask_again: ask_again(desk, reply), replaces })
+    Ok(OrderSeen { url: order.url().to_owned(), stage, ask_again, replaces })
 }
 
 impl Body {
@@ -315,7 +317,8 @@ fn lost(desk: Desk<'_>, url: &str, how: &str) -> Failure {
 }
 
 fn early(desk: Desk<'_>, url: &str, status: OrderStatus) -> Failure {
-    let message = format!("order `{url}` at `{}` is {status:?}, so there is no certificate to fetch", desk.issuer);
+    let status = format!("{status:?}").to_ascii_lowercase();
+    let message = format!("order `{url}` at `{}` is {status}, so there is no certificate to fetch", desk.issuer);
     Failure::new(Reason::AnswerNotUnderstood, message)
 }
 

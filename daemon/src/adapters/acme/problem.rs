@@ -18,6 +18,8 @@ pub(super) struct Problem {
     subproblems: Vec<Self>,
     #[serde(default)]
     identifier: Option<Value>,
+    #[serde(default)]
+    instance: Option<Value>,
 }
 
 impl Problem {
@@ -39,6 +41,11 @@ impl Problem {
     /// The name that it is about.
     pub(super) fn name(&self) -> Option<&str> {
         self.identifier.as_ref()?.get("value")?.as_str()
+    }
+
+    /// Where a person learns more (RFC 7807 section 3.1), and agrees to new terms (RFC 8555 section 7.3.3).
+    pub(super) fn instance(&self) -> Option<&str> {
+        self.instance.as_ref()?.as_str()
     }
 
     /// The problems it consists of.
@@ -63,6 +70,7 @@ impl From<instant_acme::Problem> for Problem {
             kind: part.r#type,
             detail: part.detail,
             subproblems: Vec::new(),
+            instance: None,
             identifier: part.identifier.and_then(|identifier| serde_json::to_value(identifier).ok()),
         };
         Self {
@@ -70,6 +78,7 @@ impl From<instant_acme::Problem> for Problem {
             detail: theirs.detail,
             subproblems: theirs.subproblems.into_iter().map(part).collect(),
             identifier: None,
+            instance: None,
         }
     }
 }

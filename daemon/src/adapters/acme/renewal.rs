@@ -45,11 +45,12 @@ pub(super) async fn window(ca: &Ca, certificate: &str, now: Moment) -> Result<Op
     let step = Step::RenewalInfo;
     trace::begin(step);
     let reply = ca.wire.get(&url).await.map_err(|broken| Trouble::Broken { step, changes: false, broken })?;
-    match reply.status {
-        404 => Ok(None),
-        200..=299 => read(&reply, now).map(Some),
-        _ => Err(Trouble::Said(Box::new(Said::new(step, false, false, url, reply)))),
+    if reply.is_success() {
+        return read(&reply, now).map(Some);
     }
+    let trouble = Trouble::Said(Box::new(Said::new(step, false, false, url.clone(), reply)));
+    // The id is well made, so also "malformed" says that the CA knows no such certificate: another CA issued it.
+    if trouble.is_gone(&url) { Ok(None) } else { Err(trouble) }
 }
 
 fn read(reply: &Reply, now: Moment) -> Result<Window, Trouble> {
