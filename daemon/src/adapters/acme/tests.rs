@@ -2,13 +2,13 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use claviger_config::{Moment, Reason, Span};
+use claviger_config::{Moment, Reason, Span, environment::SecretReference};
 use claviger_core::{
     domain::{
         effect::{Account as AccountRecord, Class, Sealed, Stage},
@@ -16,6 +16,7 @@ use claviger_core::{
     },
     ports::Acme,
 };
+use rustls_pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 
 use super::{
@@ -24,6 +25,9 @@ use super::{
 };
 
 const NOW: &str = "2026-11-24T08:00:00Z";
+
+const SHORT: Patience =
+    Patience { connect: Duration::from_secs(5), read: Duration::from_millis(300), total: Duration::from_secs(5) };
 
 struct Hands(AtomicI64);
 
@@ -44,18 +48,20 @@ struct World {
     account: AccountRecord,
     key: Vec<u8>,
     opened: AtomicUsize,
+    counted: Counted,
 }
+
+/// What the observer heard.
+type Counted = Arc<Mutex<Vec<(String, String)>>>;
 
 impl World {
     async fn new() -> Self {
         let script = Script::start().await;
         let hands = Arc::new(Hands(AtomicI64::new(now().0)));
-        let short = Patience {
-            connect: Duration::from_secs(5),
-            read: Duration::from_millis(300),
-            total: Duration::from_secs(5),
-        };
-        let acme = AcmeCa::patient(hands.clone(), Files::default(), Arc::new(|_, _| {}), short);
+        let counted = Counted::default();
+        let counter = counted.clone();
+        let observer = move |what: &str, code: &str| counter.lock().unwrap().push((what.to_owned(), code.to_owned()));
+        let acme = AcmeCa::patient(hands.clone(), Files::default(), Arc::new(observer), SHORT);
         let key = rcgen::KeyPair::generate().unwrap().serialize_der();
         let directory = format!("{}/dir", script.base);
         let at = surroundings(&directory);
@@ -68,7 +74,7 @@ impl World {
             key: Sealed(String::new()),
             thumbprint: registered.thumbprint,
         };
-        Self { script, acme, hands, at, account, key, opened: AtomicUsize::new(0) }
+        Self { script, acme, hands, at, account, key, opened: AtomicUsize::new(0), counted }
     }
 
     async fn open(&self, replaces: Option<&str>) -> Result<OrderSeen, Failure> {
@@ -153,6 +159,66 @@ fn surroundings(directory: &str) -> Surroundings {
 }
 
 #[tokio::test]
+async fn every_request_is_counted_by_what_it_is_for_and_how_it_ended() {
+    let world = World::new().await;
+    world.counted.lock().unwrap().clear();
+    world.script.on("/order", [Line::Mute, problem(404, "malformed", "no order")]);
+    world.look().await.unwrap_err();
+    world.look().await.unwrap();
+    let counted = world.counted.lock().unwrap().clone();
+    let expected = [("new_nonce", "200"), ("read_order", "timeout"), ("new_nonce", "200"), ("read_order", "404")];
+    assert_eq!(counted, expected.map(|(what, code)| (what.to_owned(), code.to_owned())));
+}
+
+#[tokio::test]
+async fn exactly_the_roots_that_the_document_names_are_trusted() {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    let folder = tempfile::tempdir().unwrap();
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let script = serve_tls(&certified).await;
+    let (hands, files) = (Arc::new(Hands(AtomicI64::new(now().0))), Files { read: Some(folder.path().to_owned()) });
+    let acme = AcmeCa::patient(hands, files, Arc::new(|_, _| {}), SHORT);
+    let mut at = surroundings(&format!("{}/dir", script.base));
+    at.spec.issuers[0].acme.as_mut().unwrap().trusted_roots =
+        Some(SecretReference { file: Some("roots.pem".to_owned()), secret: None });
+    let key = secret(&rcgen::KeyPair::generate().unwrap().serialize_der());
+    let cases = [
+        (other.cert.pem(), Err(Reason::AcmeUnreachable)),
+        ("no certificate".to_owned(), Err(Reason::SettingMissing)),
+        (format!("{}{}", other.cert.pem(), certified.cert.pem()), Ok(())),
+        (other.cert.pem(), Err(Reason::AcmeUnreachable)),
+    ];
+    for (pem, expected) in cases {
+        std::fs::write(folder.path().join("roots.pem"), pem).unwrap();
+        let registered = acme.register(&at, &issuer(), &key).await;
+        assert_eq!(registered.map(drop).map_err(|failure| failure.reason), expected);
+    }
+    at.spec.issuers[0].acme.as_mut().unwrap().trusted_roots = None;
+    let failure = acme.register(&at, &issuer(), &key).await.unwrap_err();
+    assert!(failure.fix[0].contains("roots"), "not the system's: {failure:?}");
+}
+
+async fn serve_tls(certified: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Script {
+    let key = PrivateKeyDer::Pkcs8(certified.signing_key.serialize_der().into());
+    let chain = vec![certified.cert.der().clone()];
+    let settings = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(settings));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let script = Script::at(format!("https://{}", listener.local_addr().unwrap()));
+    script.on("/account", [say(201, json!({})).with("location", format!("{}/acct/1", script.base))]);
+    let server = script.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                server.serve(stream).await;
+            }
+        }
+    });
+    script
+}
+
+#[tokio::test]
 async fn an_account_is_kept_alive_until_the_directory_changes() {
     let world = World::new().await;
     world.script.on("/order", [say(200, world.order("ready"))]);
@@ -220,6 +286,33 @@ async fn a_pause_hands_the_whole_link_to_a_person() {
     let failure = world.open(None).await.unwrap_err();
     assert_eq!((failure.reason, failure.retry, failure.stops), (Reason::AccountPaused, Retry::Never, Stops::Object));
     assert!(failure.fix[0].ends_with(&link), "{:?}", failure.fix);
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_reason_and_only_hopeless_ones_end_the_trying() {
+    let world = World::new().await;
+    let cases = [
+        (400, "accountDoesNotExist", Reason::AccountRefused, Retry::Later),
+        (403, "externalAccountRequired", Reason::AccountRefused, Retry::Never),
+        (403, "userActionRequired", Reason::AccountRefused, Retry::Never),
+        (403, "caa", Reason::CaaForbids, Retry::Later),
+        (400, "dns", Reason::ChallengeFailed, Retry::Later),
+        (400, "invalidProfile", Reason::ProfileUnknown, Retry::Later),
+        (400, "rejectedIdentifier", Reason::Refused, Retry::Later),
+        (400, "unsupportedIdentifier", Reason::Refused, Retry::Never),
+        (400, "inventedTomorrow", Reason::Refused, Retry::Later),
+    ];
+    for (status, word, reason, retry) in cases {
+        world.script.on("/new", [problem(status, word, "The CA's own words")]);
+        let failure = world.open(None).await.unwrap_err();
+        assert_eq!((failure.reason, failure.retry, failure.done), (reason, retry, Done::No), "{word}");
+        let said = format!("cannot open an order at `pebble`: the CA says: The CA's own words ({word})");
+        assert_eq!(failure.message, said);
+    }
+    let terms =
+        problem(403, "userActionRequired", "new terms").with("link", "<https://ca.example/terms>;rel=terms-of-service");
+    world.script.on("/new", [terms]);
+    assert!(world.open(None).await.unwrap_err().fix.contains(&"read https://ca.example/terms".to_owned()));
 }
 
 #[tokio::test]
