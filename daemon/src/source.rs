@@ -25,6 +25,7 @@ pub struct Documents {
     in_force: ArcSwap<InForce>,
     before: Mutex<Incumbents>,
     rows: RwLock<BTreeMap<ObjectName, Arc<Wanted>>>,
+    refused: RwLock<BTreeMap<ObjectName, Refusal>>,
 }
 
 #[derive(Default)]
@@ -49,7 +50,7 @@ pub struct Changed {
 impl Documents {
     /// Nothing yet, but what was accepted before.
     pub fn new(facts: SettingsFacts, before: Incumbents) -> Self {
-        Self { facts, in_force: ArcSwap::default(), before: Mutex::new(before), rows: RwLock::default() }
+        Self { facts, in_force: ArcSwap::default(), before: Mutex::new(before), rows: RwLock::default(), refused: RwLock::default() }
     }
 
     /// Reads back what was kept as accepted.
@@ -130,6 +131,15 @@ impl Documents {
         Some(name)
     }
 
+    /// A document that the ledger refuses, or no longer does. Whether that is new.
+    pub fn refuse(&self, name: &ObjectName, refusal: Option<Refusal>) -> bool {
+        let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
+        match refusal {
+            Some(refusal) => refused.insert(name.clone(), refusal.clone()) != Some(refusal),
+            None => refused.remove(name).is_some(),
+        }
+    }
+
     /// A host name of the API is no longer wanted.
     pub fn drop_row(&self, name: &ObjectName) {
         self.rows.write().unwrap_or_else(PoisonError::into_inner).remove(name);
@@ -139,6 +149,13 @@ impl Documents {
 impl Source for Documents {
     fn wanted(&self, name: &ObjectName) -> Option<Arc<Wanted>> {
         let document = self.in_force.load().desired.objects.get(name).cloned();
+        let refused = self.refused.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let document = match (document, refused) {
+            (Some(wanted), Some(refusal)) if wanted.refusal.is_none() => {
+                Some(Arc::new(Wanted { refusal: Some(refusal), ..(*wanted).clone() }))
+            }
+            (document, _) => document,
+        };
         document.or_else(|| self.rows.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned())
     }
 

@@ -2,7 +2,9 @@
 pub mod acme;
 pub mod aws_kms;
 pub mod cloudflare;
+pub mod clock;
 pub mod craft;
+pub mod directory;
 pub mod dns;
 pub mod files;
 pub mod http01;
