@@ -23,6 +23,7 @@ mod process;
 pub mod promtool;
 mod proxy;
 mod scratch;
+mod site;
 pub mod tools;
 mod wait;
 
@@ -37,4 +38,5 @@ pub use ports::free_port;
 pub use process::{Process, Program};
 pub use proxy::{Edit, Fault, Logged, PlainProxy, Proxy, Relay, RetryAfter, Rule, Status};
 pub use scratch::Scratch;
+pub use site::{Daemon, Site, condition_of};
 pub use wait::wait_until;
