@@ -1,2 +1,3 @@
 //! clavigerd: the daemon around `claviger-core`.
 pub mod adapters;
+pub mod journal;
