@@ -194,8 +194,8 @@ impl Said {
         self.word() == "rateLimited" || self.status == 429
     }
 
-    /// A pair of account and name that failed for too long is paused "until a person follows the link": a limit that names no
-    /// end. <https://letsencrypt.org/docs/rate-limits/#consecutive-authorization-failures-per-hostname-per-account>
+    /// A pair of account and name that failed for too long is paused until a person follows a link: a limit that names no end.
+    /// <https://letsencrypt.org/docs/rate-limits/#consecutive-authorization-failures-per-hostname-per-account>
     fn is_pause(&self) -> bool {
         let words = self.detail().to_ascii_lowercase();
         let telling = ["paus", "temporarily prevented"].iter().any(|sign| words.contains(sign));

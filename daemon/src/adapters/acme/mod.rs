@@ -1,15 +1,15 @@
-//! ACME (RFC 8555) with renewal information (RFC 9773) on `instant-acme`: plays [`Acme`](claviger_core::ports::Acme).
+//! ACME (RFC 8555) with renewal information (RFC 9773) on `instant-acme`: plays [`Acme`].
 //!
 //! One call is one attempt. The state that the CA shows decides what a call does, so that an order is taken up at any stage:
-//! after a crash, after a lost answer, or hours later. `instant-acme` signs and speaks; [`http`] carries, with deadlines and a
-//! ceiling, and writes down what passed ([`trace`]); [`fault`] is the one table that makes a [`Failure`] out of it.
+//! after a crash, after a lost answer, or hours later. `instant-acme` signs and speaks; `http` carries, with deadlines and a
+//! ceiling, and has `trace` write down what passed; `fault` holds the one table that makes a [`Failure`] out of it.
 //!
 //! # Where we differ from RFC 8555 and RFC 9773
 //!
 //! - Section 6.4 of RFC 8555 (GET for everything but directory and nonce): renewal information is read by a plain GET, as
 //!   RFC 9773 section 4.1 says.
 //! - Section 6.5 (nonces): none is kept between calls; each call begins with a `HEAD` of newNonce. After `badNonce` it is tried
-//!   again, three times by `instant-acme` and five times more per call by us.
+//!   again: three attempts by `instant-acme`, and five times as many more by us before the call fails.
 //! - Section 7.1.1 (directory): read once a day, and again when a URL of it gives 404. Caching headers are not looked at.
 //! - Section 7.1.3 (orders): `notBefore` and `notAfter` are never asked for. The list of an account's orders (section 7.1.2.1)
 //!   is not used, because the largest CA does not offer it: a lost answer to newOrder costs at most one stray order.

@@ -254,6 +254,7 @@ async fn seen(desk: Desk<'_>, mut order: Order, reply: &Reply) -> Result<OrderSe
     };
     // Where the order itself names no instant, its authorizations may, which were read last.
     let ask_again = ask_again(desk, reply).or_else(|| ask_again(desk, &trace::answer()?));
+    // Boulder leaves it out of later answers (<https://github.com/letsencrypt/boulder/issues/8272>): only a "yes" says something.
     let replaces = order.state().replaces.is_some();
     Ok(OrderSeen { url: order.url().to_owned(), stage, ask_again, replaces })
 }

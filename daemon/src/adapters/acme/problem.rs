@@ -6,6 +6,8 @@ use serde_json::Value;
 
 /// Longer words of a CA are cut.
 const LONGEST: usize = 600;
+/// How many parts of a problem, or names of an order, a message tells about; there may be a hundred.
+pub(super) const TOLD: usize = 10;
 
 /// One problem.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -57,10 +59,14 @@ impl Problem {
     pub(super) fn words(&self) -> String {
         let detail = if self.detail().is_empty() { "no words".to_owned() } else { clean(self.detail()) };
         let own = if self.word().is_empty() { detail } else { format!("{detail} ({})", clean(self.word())) };
-        self.subproblems.iter().fold(own, |said, part| match part.name() {
+        let told = self.subproblems.iter().take(TOLD).fold(own, |said, part| match part.name() {
             Some(name) => format!("{said}; `{}`: {}", clean(name), part.words()),
             None => format!("{said}; {}", part.words()),
-        })
+        });
+        match self.subproblems.len().saturating_sub(TOLD) {
+            0 => told,
+            more => format!("{told}; and {more} more"),
+        }
     }
 }
 
@@ -107,6 +113,15 @@ mod tests {
         assert_eq!(problem.word(), "malformed");
         let said = "Some names  were refused (malformed); `a.example`: CAA says no (caa); no words (new)";
         assert_eq!(problem.words(), said);
+    }
+
+    #[test]
+    fn of_many_parts_the_first_are_told_and_the_others_counted() {
+        let part = r#"{"type":"dns","detail":"no"}"#;
+        let body = format!(r#"{{"detail":"many","subproblems":[{}]}}"#, vec![part; 100].join(","));
+        let said = Problem::read(body.as_bytes()).unwrap().words();
+        assert_eq!(said.matches("no (dns)").count(), TOLD);
+        assert!(said.ends_with("; and 90 more"), "{said}");
     }
 
     #[test]

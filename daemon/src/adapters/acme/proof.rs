@@ -6,12 +6,9 @@ use instant_acme::{AuthorizationHandle, AuthorizationStatus, ChallengeStatus, Ch
 
 use super::{
     fault::{self, Trouble},
-    problem::{Problem, clean},
+    problem::{Problem, TOLD, clean},
     trace::{self, Step},
 };
-
-/// How many names a message tells about; an order may have a hundred.
-const TOLD: usize = 10;
 
 /// What became of the proof of one name.
 pub(super) struct Proof {
@@ -111,10 +108,12 @@ pub(super) fn unprovable(issuer: &str, proofs: &[Proof]) -> Option<Failure> {
         stuck.challenges.iter().map(|challenge| format!("`{}`", word(&challenge.kind))).collect();
     let offered = if offered.is_empty() { "nothing".to_owned() } else { offered.join(", ") };
     let message = format!("`{issuer}` offers {offered} to prove `{}`, not `http-01`", clean(&stuck.name));
-    Some(
-        Failure::new(Reason::ChallengeFailed, message)
-            .fix("a wildcard cannot be proven by http-01: list the names one by one"),
-    )
+    let fix = if stuck.name.starts_with("*.") {
+        "a wildcard cannot be proven by http-01: list the names one by one"
+    } else {
+        "choose an issuer that offers http-01"
+    };
+    Some(Failure::new(Reason::ChallengeFailed, message).fix(fix))
 }
 
 /// Everything that failed in an order, as one failure: the reason per name in the CA's words, and what to do.

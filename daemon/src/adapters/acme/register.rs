@@ -1,7 +1,10 @@
 //! Registers an account (RFC 8555 section 7.3).
 
-use claviger_config::IssuerName;
-use claviger_core::ports::{Registered, Secret};
+use claviger_config::{IssuerName, Reason};
+use claviger_core::{
+    domain::failure::{Failure, Retry},
+    ports::{Registered, Secret},
+};
 use instant_acme::{Account, Key};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -51,8 +54,6 @@ async fn tell_contacts(account: &Account, contacts: &[String]) -> Result<(), Tro
 }
 
 fn unusable(issuer: &IssuerName, error: &instant_acme::Error) -> Trouble {
-    use claviger_config::Reason;
-    use claviger_core::domain::failure::{Failure, Retry};
     let message = format!("the account key for `{issuer}` cannot be used: {error}; accepted: ECDSA on P-256, PKCS#8");
     Failure::new(Reason::AccountRefused, message).retry(Retry::Never).into()
 }

@@ -15,10 +15,10 @@ use super::{
     trace::{self, Step},
 };
 
-/// RFC 9773 section 4.3.2 has clients clamp to "reasonable bounds (for instance, between one minute and one day)".
+/// The bounds that RFC 9773 section 4.3.2 gives as an example.
 const SOONEST: Span = Span::minutes(1);
 const LATEST: Span = Span::days(1);
-/// RFC 9773 section 4.3.3: without the header, "6 hours" later.
+/// RFC 9773 section 4.3.3, for an answer without the header.
 const USUAL: Span = Span::hours(6);
 const LONGEST_LINK: usize = 2_048;
 

@@ -26,9 +26,6 @@ use super::{
 
 const NOW: &str = "2026-11-24T08:00:00Z";
 
-const SHORT: Patience =
-    Patience { connect: Duration::from_secs(5), read: Duration::from_millis(300), total: Duration::from_secs(5) };
-
 struct Hands(AtomicI64);
 
 impl Clock for Hands {
@@ -56,12 +53,21 @@ type Counted = Arc<Mutex<Vec<(String, String)>>>;
 
 impl World {
     async fn new() -> Self {
+        Self::waiting(Patience::default()).await
+    }
+
+    /// One that waits for a second only, for a CA that says nothing.
+    async fn hasty() -> Self {
+        Self::waiting(Patience { read: Duration::from_secs(1), ..Patience::default() }).await
+    }
+
+    async fn waiting(patience: Patience) -> Self {
         let script = Script::start().await;
         let hands = Arc::new(Hands(AtomicI64::new(now().0)));
         let counted = Counted::default();
         let counter = counted.clone();
         let observer = move |what: &str, code: &str| counter.lock().unwrap().push((what.to_owned(), code.to_owned()));
-        let acme = AcmeCa::patient(hands.clone(), Files::default(), Arc::new(observer), SHORT);
+        let acme = AcmeCa::patient(hands.clone(), Files::default(), Arc::new(observer), patience);
         let key = rcgen::KeyPair::generate().unwrap().serialize_der();
         let directory = format!("{}/dir", script.base);
         let at = surroundings(&directory);
@@ -160,7 +166,7 @@ fn surroundings(directory: &str) -> Surroundings {
 
 #[tokio::test]
 async fn every_request_is_counted_by_what_it_is_for_and_how_it_ended() {
-    let world = World::new().await;
+    let world = World::hasty().await;
     world.counted.lock().unwrap().clear();
     world.script.on("/order", [Line::Mute, problem(404, "malformed", "no order")]);
     world.look().await.unwrap_err();
@@ -178,7 +184,7 @@ async fn exactly_the_roots_that_the_document_names_are_trusted() {
     let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let script = serve_tls(&certified).await;
     let (hands, files) = (Arc::new(Hands(AtomicI64::new(now().0))), Files { read: Some(folder.path().to_owned()) });
-    let acme = AcmeCa::patient(hands, files, Arc::new(|_, _| {}), SHORT);
+    let acme = AcmeCa::patient(hands, files, Arc::new(|_, _| {}), Patience::default());
     let mut at = surroundings(&format!("{}/dir", script.base));
     at.spec.issuers[0].acme.as_mut().unwrap().trusted_roots =
         Some(SecretReference { file: Some("roots.pem".to_owned()), secret: None });
@@ -338,7 +344,7 @@ async fn a_busy_ca_is_left_alone_for_as_long_as_it_asks() {
 
 #[tokio::test]
 async fn a_request_that_may_have_arrived_may_have_been_done() {
-    let world = World::new().await;
+    let world = World::hasty().await;
     world.script.on("/order", [say(200, world.order("ready"))]);
     for line in [Line::Cut, Line::Mute, problem(500, "serverInternal", "oops"), say(200, json!("no order"))] {
         world.script.on("/finalize", [line.clone()]);
@@ -350,7 +356,7 @@ async fn a_request_that_may_have_arrived_may_have_been_done() {
 
 #[tokio::test]
 async fn a_request_that_never_left_was_not_done() {
-    let world = World::new().await;
+    let world = World::hasty().await;
     // A HEAD has no body that could be cut: that is an answer without a nonce.
     world.script.on("/nonce", [Line::Cut]);
     assert_eq!(world.open(None).await.unwrap_err().done, Done::No);
