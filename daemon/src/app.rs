@@ -129,7 +129,7 @@ impl App {
         if let Err(why) = crate::sight::log::start(settings.log.format, metrics.log_lines_lost()) {
             tracing::debug!("{why}");
         }
-        let (store, journal) = wiring::stores(&settings, base, &clock, &metrics)?;
+        let (store, journal, state) = wiring::stores(&settings, base, &clock)?;
         let kept = store.accepted().await.map_err(|failure| StartError::Store(failure.message))?;
         let documents = Arc::new(Documents::new((&settings).into(), Documents::incumbents(&kept)));
         let folder = base.join(settings.source.directory.as_deref().unwrap_or_default());
@@ -139,7 +139,17 @@ impl App {
             return Err(StartError::Documents(settled.findings));
         }
         let changed = documents.put_in_force(settled);
-        let fleet = Arc::new(wiring::fleet(&settings, base, &clock, &metrics, &store, &journal, &documents)?);
+        let parts = wiring::Parts {
+            settings: &settings,
+            base,
+            clock: &clock,
+            metrics: &metrics,
+            store: &store,
+            journal: &journal,
+            state: &state,
+            documents: &documents,
+        };
+        let fleet = Arc::new(wiring::fleet(&parts)?);
         let driver = Driver::new(Arc::clone(&fleet), Arc::clone(&documents), Arc::clone(&clock));
         let shared = Arc::new(Shared { clock, documents, driver, fleet, journal, metrics, store });
         remember(&shared, changed).await;

@@ -67,7 +67,8 @@ impl Site {
     /// Writes or replaces a document file.
     pub fn document(&self, name: &str, text: &str) -> Result<()> {
         // Beside and renamed, as editors do: the daemon never sees half a file.
-        let (beside, at) = (self.path().join("resources").join(format!(".{name}")), self.path().join("resources").join(name));
+        let (beside, at) =
+            (self.path().join("resources").join(format!(".{name}")), self.path().join("resources").join(name));
         std::fs::write(&beside, text)?;
         Ok(std::fs::rename(beside, at)?)
     }
@@ -134,7 +135,8 @@ impl Site {
     /// Starts a daemon and does not wait: it may be about to die.
     pub fn spawn(&self, variables: &[(&str, &str)]) -> Result<Process> {
         let settings = self.write_settings()?;
-        let program = Program::new("clavigerd", tools::binary("clavigerd")?)?.arguments(["run", "--config"]).argument(settings);
+        let program =
+            Program::new("clavigerd", tools::binary("clavigerd")?)?.arguments(["run", "--config"]).argument(settings);
         let program = variables.iter().fold(program, |program, (name, value)| program.variable(*name, *value));
         program.start()
     }
@@ -167,7 +169,14 @@ impl Site {
     }
 
     /// Waits until a condition of a resource has that status.
-    pub async fn wait_condition(&self, kind: &str, namespace: &str, name: &str, condition: &str, status: &str) -> Result<Value> {
+    pub async fn wait_condition(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        condition: &str,
+        status: &str,
+    ) -> Result<Value> {
         let mut last = Value::Null;
         let what = format!("{kind}/{namespace}/{name} to be {condition}={status}");
         let waited = wait_until(Duration::from_secs(90), &what, async || {

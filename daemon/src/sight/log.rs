@@ -1,18 +1,20 @@
 //! The log: one line per decision with its reason. A log that cannot be written never stops the daemon.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
-use claviger_config::settings::LogFormat;
+use claviger_config::{admin::HostnameChange, condition::ConditionStatus, settings::LogFormat};
 use claviger_core::{
     domain::plan::Step,
     reconcile::pass::{Listener, Told},
     report,
 };
 use prometheus::IntCounter;
-use std::sync::Arc;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-use super::metrics::Metrics;
+use super::{feed::Feed, metrics::Metrics};
 
 /// Starts the log on standard error. `CLAVIGER_LOG` takes the usual filters (`info`, `clavigerd=debug`).
 ///
@@ -60,12 +62,22 @@ impl Write for Patient {
 /// Hears every plan: a log line and a count for what is new.
 pub struct Teller {
     metrics: Arc<Metrics>,
+    feed: Feed,
 }
 
 impl Teller {
-    /// A teller that counts there.
-    pub const fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics }
+    /// A teller that counts there and feeds changes of host names there.
+    pub const fn new(metrics: Arc<Metrics>, feed: Feed) -> Self {
+        Self { metrics, feed }
+    }
+
+    fn feed(&self, told: &Told<'_>) {
+        let (Some(environment), Some(hostname)) = (told.environment, told.hostname) else { return };
+        let ready = told.now.ready.status == ConditionStatus::True;
+        let change = HostnameChange { cursor: 0, at: told.at, hostname: hostname.clone(), reason: told.now.reason, ready };
+        if self.feed.try_send((environment.clone(), change)).is_err() {
+            tracing::warn!(object = %told.name, "a change was not fed: too many wait to be written");
+        }
     }
 }
 
@@ -78,6 +90,7 @@ impl Listener for Teller {
         let environment = told.environment.map_or("", |environment| environment.as_str());
         if news {
             self.metrics.decision(environment, told.name.kind.word(), told.plan.reason);
+            self.feed(&told);
         }
         let (reason, turn, line) = (told.plan.reason.word(), told.plan.reason.turn().word(), report::line(told.plan));
         tracing::info!(object = %told.name, environment, reason, turn, "{line}");

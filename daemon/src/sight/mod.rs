@@ -1,5 +1,6 @@
 //! What one sees: metrics, log lines, health.
 
+pub mod feed;
 pub mod health;
 pub mod log;
 pub mod metrics;
