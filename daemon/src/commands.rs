@@ -10,7 +10,7 @@ use std::{
 use clap::Parser;
 use claviger_config::{
     admin::Finding,
-    document::{Severity, render},
+    document::render::{Severity, render},
     settings::{self, Settings},
 };
 
@@ -77,8 +77,8 @@ fn check(file: &Path) -> ExitCode {
     let folder = settings.source.directory.as_deref().map_or_else(PathBuf::new, |folder| base(file).join(folder));
     let settled = documents.judge(&directory::read(&folder));
     talk(&render(Severity::Error, &settled.findings));
-    talk(&render(Severity::Warning, &settled.refused));
-    talk(&render(Severity::Notice, &settled.notices));
+    talk(&render(Severity::Refused, &settled.refused));
+    talk(&render(Severity::Note, &settled.notices));
     if !settled.findings.is_empty() {
         let count = settled.findings.len();
         talk(&format!("{count} error{} in {}\n", if count == 1 { "" } else { "s" }, folder.display()));

@@ -183,7 +183,7 @@ fn surroundings(desired: &Desired) -> BTreeMap<EnvironmentName, Arc<Surroundings
 }
 
 /// The name of an API's host name as an object: the name itself, in the environment's first namespace.
-pub fn row_name(at: &Surroundings, hostname: &claviger_config::DnsName) -> Option<ObjectName> {
+pub fn row_name(at: &Surroundings, hostname: &DnsName) -> Option<ObjectName> {
     Some(ObjectName {
         kind: Kind::CustomHostname,
         namespace: Some(at.spec.namespaces.first()?.clone()),
