@@ -41,12 +41,13 @@ codes! {
     AliasRefused = "0109", "anchors and aliases are not accepted", "write the value out where it is needed";
     TagRefused = "0110", "tags are not accepted", "remove the tag; quotes make a text of any value";
     KeyNotText = "0111", "the name of a field must be text", "write the name as text";
-    TooManyErrors = "0112", "the file has {found} more errors", "mend the ones above, then check again";
+    TooManyErrors = "0112", "the file has more errors than are told", "mend the ones above, then check again";
     FileEmpty = "0113", "the file is empty; its objects stay as they were last accepted", "write the documents back, or delete the file to remove its objects";
     DocumentMissing = "0114", "there is no document in the file", "write one document with `apiVersion` and `kind`";
     SeveralDocuments = "0115", "the settings are one document, found another one", "remove the second document";
 
     SourceEmpty = "0116", "there is no document at all; {found} objects stay as they were last accepted", "write the documents back, or mount the folder that holds them";
+    TooManyDocuments = "0117", "the file has too many documents, accepted are 10000", "split the file";
 
     // The shape of a document
     WrongType = "0120", "{within} must be {wanted}, found {found}", "write {wanted}";
@@ -79,7 +80,7 @@ codes! {
     AliasImpossible = "0207", "the alias `{found}` is not possible in AWS KMS: {why}", "change the name of the KmsKey or the prefix of the environment";
     WrappingKeyMissing = "0208", "the wrapping key {object} {why}", "add the document of the key with `purpose: wrap`, or name another key";
     IssuerUnknown = "0209", "the environment has no issuer `{found}`", "write the name of one of its issuers";
-    ExceptOutside = "0210", "`{found}` does not lie inside the zone `{zone}`, so there is nothing to except", "remove it, or write a name below the zone";
+    ExceptOutside = "0210", "`{found}` does not lie below the zone `{zone}`, so there is nothing to except", "remove it, or write a name below the zone";
     DirectoryShared = "0211", "the directory `{found}` is equal to, inside or around `{accepted}` of {object} in {first}", "give each outlet a directory of its own";
     AliasShared = "0212", "the alias `{found}` belongs to {object} in {first}", "give the KmsKey another name";
     TrustMislabelled = "0213", "the issuer `{issuer}` says `trust: {found}`, {why}", "write the trust that the issuer really has";
@@ -176,6 +177,9 @@ fn fill(template: &str, blanks: &[(&str, &str)]) -> String {
     }
     text + rest
 }
+
+/// So many errors of one file are told; more help nobody.
+pub const MOST: usize = 200;
 
 /// A value as messages show it: short, on one line, without characters that cannot be seen, and left out when it may be a
 /// secret that somebody put in the wrong field.

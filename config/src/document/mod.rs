@@ -13,14 +13,15 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use self::{
+    finding::MOST,
+    shape::{Field, Shape, shape_of},
+    tree::{Forest, Tree},
+};
 pub(crate) use self::{
     finding::{Code, shown},
     suggest::nearest,
     tree::Node,
-};
-use self::{
-    shape::{Field, Shape, shape_of},
-    tree::{Forest, Tree},
 };
 use crate::{
     API_VERSION,
@@ -89,6 +90,19 @@ impl Document {
     }
 }
 
+/// A path as messages write it: `spec.zones.0.name` is `spec.zones[0].name`.
+pub(crate) fn spelled(path: &str) -> String {
+    let mut text = String::new();
+    for step in path.split('.') {
+        match step.parse::<usize>() {
+            Ok(number) => text.push_str(&format!("[{number}]")),
+            Err(_) if text.is_empty() => text.push_str(step),
+            Err(_) => text.extend([".", step]),
+        }
+    }
+    text
+}
+
 /// One canonical spelling of a specification: JSON with sorted names.
 pub fn canonical(spec: &Spec) -> String {
     let value = serde_json::to_value(spec).expect("a specification has text keys only");
@@ -119,15 +133,10 @@ pub fn read(file: &str, bytes: &[u8]) -> Reading {
     reading
 }
 
-/// So many errors of one file are told; more help nobody.
-const MOST_FINDINGS: usize = 200;
-
 fn limit(file: &str, findings: &mut Vec<Finding>) {
-    let more = findings.len().saturating_sub(MOST_FINDINGS);
-    if more > 0 {
-        findings.truncate(MOST_FINDINGS);
-        let place = Place { file: file.to_owned(), line: 0, column: 0 };
-        findings.push(Code::TooManyErrors.at(&place, &[("found", &more.to_string())]));
+    if findings.len() > MOST {
+        findings.truncate(MOST);
+        findings.push(Code::TooManyErrors.plain(&Place { file: file.to_owned(), line: 0, column: 0 }));
     }
 }
 
@@ -188,7 +197,9 @@ fn one(file: &str, tree: Tree, reading: &mut Reading) {
     if let Some(None) = spec {
         findings.push(Code::NotUnderstood.plain(&place));
     }
-    reading.findings.extend_from_slice(&findings);
+    if reading.findings.len() <= MOST {
+        reading.findings.extend_from_slice(&findings);
+    }
     match (name, spec.flatten()) {
         (Some(name), Some(spec)) => reading.documents.push(Document { name, spec, place, tree: Some(root) }),
         (Some(name), None) => {

@@ -6,6 +6,11 @@ pub(crate) fn nearest<'a>(found: &str, accepted: impl IntoIterator<Item = &'a st
         return None;
     }
     let plain = bare(found);
+    let accepted: Vec<&str> = accepted.into_iter().collect();
+    let mut longer = accepted.iter().filter(|word| plain.len() >= 3 && bare(word).starts_with(&plain));
+    if let (Some(word), None) = (longer.next(), longer.next()) {
+        return Some(word);
+    }
     let near = |word: &&str| distance(&plain, &bare(word));
     let bound = 1 + plain.chars().count() / 4;
     accepted.into_iter().min_by_key(near).filter(|word| near(word) <= bound && plain.chars().count() > near(word))

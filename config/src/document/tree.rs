@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Number};
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
-use super::finding::{Code, shown};
+use super::finding::{Code, MOST, shown};
 use crate::{admin::Finding, desired::Place};
 
 /// No file is larger, in bytes.
@@ -17,6 +17,9 @@ pub const MAX_BYTES: usize = 1 << 20;
 pub const MAX_DEPTH: usize = 32;
 /// No document has more nodes.
 pub const MAX_NODES: usize = 10_000;
+
+/// No file has more documents.
+pub const MAX_DOCUMENTS: usize = 10_000;
 
 /// A line and a column, both from 1.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -254,12 +257,16 @@ impl<'a> Reader<'a> {
             if self.hear(next, &mut growing).is_err() {
                 self.forest.lost.append(&mut growing.findings);
                 growing = Growing::new(self.file);
-                if !matches!(self.parser.proceed_next_document(), Ok(true)) {
+                if self.full() || !matches!(self.parser.proceed_next_document(), Ok(true)) {
                     break;
                 }
             }
         }
         self.forest
+    }
+
+    fn full(&self) -> bool {
+        self.forest.lost.len() > MOST || self.forest.trees.len() >= MAX_DOCUMENTS
     }
 
     fn hear(&mut self, next: Result<(Event<'a>, Span), ScanError>, growing: &mut Growing<'a>) -> Result<(), GiveUp> {
@@ -269,6 +276,11 @@ impl<'a> Reader<'a> {
             GiveUp
         })?;
         match event {
+            Event::DocumentStart(..) if self.full() => {
+                let at = At { line: count(span.start.line()), column: count(span.start.col() + 1) };
+                growing.refuse(Code::TooManyDocuments, at);
+                return Err(GiveUp);
+            }
             Event::DocumentStart(..) => *growing = Growing::new(self.file),
             Event::DocumentEnd => {
                 let Growing { root, findings, .. } = std::mem::replace(growing, Growing::new(self.file));
@@ -355,7 +367,13 @@ impl<'a> Growing<'a> {
     }
 
     fn refuse(&mut self, code: Code, at: At) {
-        self.findings.push(code.plain(&at.of(self.file)));
+        self.say(code.plain(&at.of(self.file)));
+    }
+
+    fn say(&mut self, finding: Finding) {
+        if self.findings.len() <= MOST {
+            self.findings.push(finding);
+        }
     }
 
     fn close(&mut self) {
@@ -385,7 +403,7 @@ impl<'a> Growing<'a> {
 
     fn twice(&mut self, name: &str, at: At, first: At) {
         let blanks = [("field", &*shown(name)), ("first", &*first.line.to_string())];
-        self.findings.push(Code::DuplicateField.at(&at.of(self.file), &blanks).found(name));
+        self.say(Code::DuplicateField.at(&at.of(self.file), &blanks).found(name));
     }
 
     fn key(&mut self, node: Node) {

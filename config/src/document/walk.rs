@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    finding::{Code, cannot_be_seen, shown},
+    finding::{Code, MOST, cannot_be_seen, shown},
     format,
     shape::{Bounds, Object, Shape},
     suggest::nearest,
@@ -13,7 +13,8 @@ use crate::{admin::Finding, name::DnsName};
 
 /// Compare a tree with a shape; what does not fit is told to `findings`.
 pub(crate) fn walk(file: &str, node: &Node, shape: &Shape, findings: &mut Vec<Finding>) {
-    Walk { file, path: Vec::new(), secret: false, findings }.node(node, shape);
+    let most = findings.len() + MOST;
+    Walk { file, path: Vec::new(), secret: false, most, findings }.node(node, shape);
 }
 
 struct Walk<'a> {
@@ -21,6 +22,8 @@ struct Walk<'a> {
     path: Vec<Step>,
     /// Inside a reference to a secret nothing is repeated: it may be the secret itself.
     secret: bool,
+    /// When so many findings are told, the walk ends.
+    most: usize,
     findings: &'a mut Vec<Finding>,
 }
 
@@ -31,6 +34,9 @@ enum Step {
 
 impl Walk<'_> {
     fn node(&mut self, node: &Node, shape: &Shape) {
+        if self.findings.len() > self.most {
+            return;
+        }
         match (&node.value, shape) {
             (Value::Broken, _) | (_, Shape::Any) => {}
             (Value::Scalar(scalar), _) if scalar.meaning() == Meaning::Null => self.empty(node.at, shape),
@@ -78,7 +84,7 @@ impl Walk<'_> {
             let Some(text) = node.text() else { continue };
             let canonical = text.parse::<DnsName>().map_or_else(|_| text.to_owned(), String::from);
             let first = *seen.entry(canonical).or_insert(node.at);
-            if first != node.at {
+            if first != node.at && self.findings.len() <= self.most {
                 let blanks = [("within", self.within()), ("found", shown(text)), ("first", first.line.to_string())];
                 self.say(code, node.at, &blanks, Some(text));
             }
@@ -87,7 +93,7 @@ impl Walk<'_> {
 
     fn map(&mut self, entries: &[Entry], values: &Shape, keys: Option<&str>) {
         for entry in entries {
-            if let Some(format) = keys {
+            if let Some(format) = keys.filter(|_| self.findings.len() <= self.most) {
                 self.inside(Step::Field(entry.key.clone()), |walk| walk.formatted(entry.at, &entry.key, format));
             }
             self.inside(Step::Field(entry.key.clone()), |walk| walk.node(&entry.value, values));
@@ -99,6 +105,9 @@ impl Walk<'_> {
         self.secret |= object.secret_reference;
         let mut meant = Vec::new();
         for entry in node.entries() {
+            if self.findings.len() > self.most {
+                break;
+            }
             match object.field(&entry.key) {
                 Some(field) => {
                     self.inside(Step::Field(entry.key.clone()), |walk| walk.node(&entry.value, &field.shape))
@@ -167,7 +176,7 @@ impl Walk<'_> {
             },
             (Shape::Text { format, length }, Meaning::Text) => self.text(at, &scalar.text, format.as_deref(), *length),
             (Shape::Word(words), Meaning::Text) => self.word(at, &scalar.text, words),
-            (Shape::Text { .. } | Shape::Word(_), meaning) => self.quotes_missing(at, scalar, &meaning, shape),
+            (Shape::Text { .. } | Shape::Word(_), meaning) => self.unquoted(at, scalar, &meaning, shape),
             (Shape::Object(object), _) if object.secret_reference => self.secret_inline(at),
             _ => self.wrong_type(&Node { at, value: Value::Scalar(scalar.clone()) }, shape),
         }
@@ -209,20 +218,25 @@ impl Walk<'_> {
         });
     }
 
-    fn quotes_missing(&mut self, at: At, scalar: &Scalar, meaning: &Meaning, shape: &Shape) {
+    /// A number or truth value where text is wanted: quotes help when the text would be accepted.
+    fn unquoted(&mut self, at: At, scalar: &Scalar, meaning: &Meaning, shape: &Shape) {
+        match shape {
+            Shape::Word(words) if !words.contains(&scalar.text) => self.word(at, &scalar.text, words),
+            Shape::Text { format: Some(format), .. } if !fits(format, &scalar.text) => {
+                self.formatted(at, &scalar.text, format);
+            }
+            _ => self.quotes_missing(at, scalar, meaning),
+        }
+    }
+
+    fn quotes_missing(&mut self, at: At, scalar: &Scalar, meaning: &Meaning) {
         let kind = if matches!(meaning, Meaning::Number(_)) { "number" } else { "truth value" };
         let blanks = [("within", self.within()), ("found", kind.to_owned())];
         let finding = Code::QuotesMissing.at(&at.of(self.file), &borrowed(&blanks));
-        let finding = if self.secret { finding } else { finding.found(&scalar.text) };
-        let finding = match shape {
-            Shape::Word(words) => finding.accepts(words.iter().map(|word| format!("\"{word}\""))),
-            _ => finding,
-        };
         let repeat = !self.secret && shown(&scalar.text) == scalar.text;
-        let fix = repeat.then(|| format!("write `\"{}\"`", scalar.text));
-        self.findings.push(match fix {
-            Some(fix) => finding.fixed_by(fix),
-            None => finding,
+        self.findings.push(match repeat {
+            true => finding.found(&scalar.text).fixed_by(format!("write `\"{}\"`", scalar.text)),
+            false => finding,
         });
     }
 
@@ -284,7 +298,11 @@ impl Walk<'_> {
     }
 }
 
-const HIDDEN: &str = "something that is not repeated";
+const HIDDEN: &str = "…(not repeated)…";
+
+fn fits(format: &str, text: &str) -> bool {
+    format::check(format).is_none_or(|check| check(text).is_ok())
+}
 
 /// Fields that people look for in the wrong place.
 fn elsewhere(field: &str) -> Option<&'static str> {

@@ -4,7 +4,7 @@ use super::{Incumbent, Own, versions::Versions};
 use crate::{
     admin::Finding,
     desired::Spec,
-    document::{Code, Document, nearest},
+    document::{Code, Document, nearest, spelled},
     environment::{EnvironmentSpec, Issuer, Trust},
     key::Purpose,
     name::{Kind, ObjectName},
@@ -95,7 +95,7 @@ fn no_wildcards(document: &Document, _: Option<&Incumbent>) -> Vec<Finding> {
 
 /// The finding about a wildcard where a name must stand.
 pub(super) fn wildcard(document: &Document, path: &str, found: &str) -> Finding {
-    let within = format!("`{path}`");
+    let within = format!("`{}`", spelled(path));
     let finding = Code::WildcardRefused.at(&document.at(path), &[("within", &within), ("found", found)]);
     finding.found(found)
 }

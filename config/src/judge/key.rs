@@ -51,7 +51,8 @@ fn kind_serves_purpose(document: &Document, _: Option<&Incumbent>) -> Vec<Findin
 fn name_makes_an_alias(document: &Document, _: Option<&Incumbent>) -> Vec<Finding> {
     let name = document.name.name.as_str();
     let impossible = spec(document).filter(|_| name.contains('.'));
-    let blanks = [("found", name), ("why", "it would hold a dot")];
+    let alias = format!("alias/…/{name}");
+    let blanks = [("found", alias.as_str()), ("why", "it would hold a dot")];
     let finding = |_| Code::AliasImpossible.at(&document.at("metadata.name"), &blanks).found(name);
     impossible.map(finding).into_iter().collect()
 }

@@ -4,7 +4,7 @@ use super::environment::word;
 use crate::{
     admin::Finding,
     desired::Spec,
-    document::{Code, Document},
+    document::{Code, Document, spelled},
     environment::{Class, EnvironmentSpec, Rule, SecretReference},
 };
 
@@ -42,7 +42,8 @@ fn not_used(document: &Document, spec: &EnvironmentSpec) -> Vec<Finding> {
     let authorities = spec.issuers.iter().enumerate().filter(|(_, issuer)| issuer.authority.is_some());
     let paths = dns.map(|(number, _)| format!("spec.zones.{number}.dns"));
     let paths = paths.chain(authorities.map(|(number, _)| format!("spec.issuers.{number}.authority")));
-    let notice = |path: String| Code::NotUsedYet.at(&document.at(&path), &[("within", &format!("`{path}`"))]);
+    let notice =
+        |path: String| Code::NotUsedYet.at(&document.at(&path), &[("within", &format!("`{}`", spelled(&path)))]);
     paths.map(notice).collect()
 }
 

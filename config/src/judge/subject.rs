@@ -11,7 +11,7 @@ use super::{
 use crate::{
     admin::Finding,
     desired::{Refusal, Spec, Surroundings, Wanted},
-    document::{Code, Document},
+    document::{Code, Document, spelled},
     environment::EnvironmentSpec,
     hostname::Origin,
     name::{DnsName, EnvironmentName, Kind, Name, Namespace, ObjectName},
@@ -285,7 +285,7 @@ fn environment_has_changed(subject: &Subject<'_>) -> Option<Refused> {
 fn secret_not_supported(subject: &Subject<'_>) -> Option<Refused> {
     let spec = spec(subject.document)?;
     let (path, _) = notices::secrets(spec).into_iter().find(|(_, reference)| reference.secret.is_some())?;
-    let message = format!("`{path}` names a Kubernetes Secret, which comes with a later release");
+    let message = format!("`{}` names a Kubernetes Secret, which comes with a later release", spelled(&path));
     Some(
         Refused::new(Reason::NotSupportedYet, path, message)
             .fix("put the secret in a file below `files.read`: `{ file: NAME }`"),
@@ -298,7 +298,7 @@ fn read_folder_missing(subject: &Subject<'_>) -> Option<Refused> {
     let mut files =
         notices::secrets(spec).into_iter().filter(|(_, reference)| reference.file.is_some()).map(|(path, _)| path);
     let path = credentials.or_else(|| files.next())?;
-    let message = format!("`{path}` names a file, and the settings lack `files.read`");
+    let message = format!("`{}` names a file, and the settings lack `files.read`", spelled(&path));
     let refused = Refused::new(Reason::SettingMissing, path, message);
     (!subject.settings.reads).then(|| refused.fix("add `files: { read: FOLDER }` to the settings"))
 }

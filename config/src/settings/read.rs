@@ -8,6 +8,7 @@ use crate::{
     desired::Place,
     document::{
         Code, Node,
+        finding::MOST,
         shape::{Shape, shape_of},
         shown, tree, version, walk,
     },
@@ -31,6 +32,7 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Settings, Vec<Finding>> {
     findings.extend(full.next().map(|second| Code::SeveralDocuments.plain(&second.root.at.of(file))));
     findings.sort();
     findings.dedup();
+    findings.truncate(MOST);
     settings.filter(|_| findings.is_empty()).ok_or(findings)
 }
 
@@ -130,7 +132,13 @@ fn addresses_differ(settings: &Settings, written: &Written<'_>) -> Vec<Finding> 
         [(other, first), (path, second)] if same(*first, *second) => {
             let (within, other) = (format!("`{path}`"), format!("`{other}`"));
             let blanks = [("within", within.as_str()), ("other", &other), ("found", &second.to_string())];
-            vec![Code::ListenTwice.at(&written.at(path), &blanks).found(second.to_string())]
+            // One of the two may be a default that is not written.
+            let place = if written.root.field("metrics").is_some() {
+                written.at(path)
+            } else {
+                written.at(&other.replace('`', ""))
+            };
+            vec![Code::ListenTwice.at(&place, &blanks).found(second.to_string())]
         }
         _ => Vec::new(),
     }
@@ -206,7 +214,7 @@ mod tests {
         for (more, code) in [
             ("admin: { listen: \"127.0.0.1:9000\" }", "5:18 CLV-0123"),
             ("metrics: { listen: \"unix:./m\" }", "5:20 CLV-0123"),
-            ("http01: { listen: \"0.0.0.0:9464\" }", "5:20 CLV-0603"),
+            ("http01: { listen: \"0.0.0.0:9464\" }", "5:19 CLV-0603"),
             ("files: { write: ./state/certificates }", "5:17 CLV-0602"),
             ("files: { write: resources }", "5:17 CLV-0602"),
             ("files: { read: ./s, write: ./s/w }", "5:28 CLV-0602"),
@@ -218,13 +226,7 @@ mod tests {
             ("speed: 1d/s", "5:1 CLV-0104"),
             ("---\n{}", "6:1 CLV-0115"),
         ] {
-            let found = codes(more);
-            assert_eq!(found.len(), 1, "{more}: {found:?}");
-            if code.starts_with("5:20 CLV-0603") {
-                assert!(found[0].ends_with("CLV-0603"), "{found:?}");
-            } else {
-                assert_eq!(found[0], code, "{more}");
-            }
+            assert_eq!(codes(more), [code], "{more}");
         }
     }
 

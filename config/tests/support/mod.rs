@@ -140,11 +140,9 @@ pub(crate) fn object<'a>(settled: &'a Settled, name: &str) -> Option<&'a Wanted>
 
 /// Why an object is not worked on.
 pub(crate) fn refusal(settled: &Settled, name: &str) -> Option<Reason> {
-    object(settled, name)
-        .unwrap_or_else(|| panic!("{name} is not there"))
-        .refusal
-        .as_ref()
-        .map(|refusal| refusal.reason)
+    let wanted = object(settled, name);
+    assert!(wanted.is_some(), "{name} is not there");
+    wanted?.refusal.as_ref().map(|refusal| refusal.reason)
 }
 
 /// The codes of findings.
