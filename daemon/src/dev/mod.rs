@@ -78,11 +78,11 @@ impl Stage {
 
 async fn play(stage: &Stage) -> ExitCode {
     let first = !stage.folder.join("settings.yaml").exists();
-    let world = match start_world(stage).await {
+    let (world, http01) = match start_world(stage).await {
         Ok(world) => world,
         Err(why) => return refuse(&why),
     };
-    if first && let Err(error) = seed::write(&stage.folder, &world, stage.clock.now()) {
+    if first && let Err(error) = seed::write(&stage.folder, &world, http01, stage.clock.now()) {
         return refuse(&format!("the folder cannot be filled: {error}"));
     }
     let file = stage.folder.join("settings.yaml");
@@ -122,7 +122,7 @@ async fn ended(running: crate::app::Running) -> ExitCode {
     running.until_signal().await
 }
 
-async fn start_world(stage: &Stage) -> Result<World, String> {
+async fn start_world(stage: &Stage) -> Result<(World, SocketAddr), String> {
     let clock = Arc::clone(&stage.clock);
     let http01 = seed::http01(&stage.folder).map_or_else(free_address, Ok);
     let http01 = http01.map_err(|error| format!("no free port on loopback: {error}"))?;
@@ -131,9 +131,10 @@ async fn start_world(stage: &Stage) -> Result<World, String> {
         http01: Some(http01),
         ..Options::new(SystemClock::new().draw(), move || clock.now().0)
     };
-    claviger_sim::World::start(options).await.map_err(|error| {
+    let world = claviger_sim::World::start(options).await.map_err(|error| {
         format!("the simulators cannot be started: {error}\nhint: does another `clavigerd dev` run in {}?", stage.folder.display())
-    })
+    })?;
+    Ok((world, http01))
 }
 
 /// A port of loopback that is free now.

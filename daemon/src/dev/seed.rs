@@ -51,7 +51,7 @@ pub(super) fn http01(folder: &Path) -> Option<SocketAddr> {
 }
 
 /// Fills the folder and the simulated world.
-pub(super) fn write(folder: &Path, world: &World, now: Moment) -> io::Result<()> {
+pub(super) fn write(folder: &Path, world: &World, http01: SocketAddr, now: Moment) -> io::Result<()> {
     for name in ["resources", "secrets", "certificates"] {
         fs::create_dir_all(folder.join(name))?;
     }
@@ -63,7 +63,7 @@ pub(super) fn write(folder: &Path, world: &World, now: Moment) -> io::Result<()>
     }
     // Last: its presence says that everything else is there.
     let beside = folder.join(".settings.yaml");
-    fs::write(&beside, settings(world)?)?;
+    fs::write(&beside, settings(world, http01)?)?;
     fs::rename(beside, folder.join("settings.yaml"))
 }
 
@@ -112,9 +112,8 @@ fn fill_world(world: &World, now: Moment) -> io::Result<()> {
     world.keep()
 }
 
-fn settings(world: &World) -> io::Result<String> {
+fn settings(world: &World, http01: SocketAddr) -> io::Result<String> {
     let addresses = world.addresses();
-    let http01 = world.http01().ok_or_else(|| io::Error::other("the simulated CA knows no listener"))?;
     let metrics = super::free_address()?;
     Ok(format!(
         "# The settings of this demonstration: what belongs to the machine.\n\

@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::Path, time::Duration};
 
 use claviger_config::{Kind, condition::ConditionStatus};
-use claviger_sim::Running as World;
+use claviger_sim::{Running as World, model::kms::Caller};
 
 use crate::{app::Shared, commands::out};
 
@@ -89,7 +89,15 @@ fn switch_rotation_off(shared: &Shared, world: &World) -> String {
         }
     });
     let Some(arn) = arn else { return String::new() };
-    let switched = world.kms().meddle(shared.clock.now().0, &arn, "DisableKeyRotation");
+    let parts: Vec<&str> = arn.split(':').collect();
+    let &[_, _, _, region, account, _] = parts.as_slice() else { return String::new() };
+    let somebody = Caller {
+        account: account.to_owned(),
+        region: region.to_owned(),
+        principal: format!("arn:aws:iam::{account}:user/somebody"),
+    };
+    let input = serde_json::json!({ "KeyId": arn });
+    let switched = world.kms().call(shared.clock.now().0, &somebody, "DisableKeyRotation", &input).is_ok();
     let _ = world.keep();
     if switched { format!("\n  Somebody just switched the rotation of {arn} off.\n") } else { String::new() }
 }
