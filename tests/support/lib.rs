@@ -16,6 +16,7 @@ mod aws;
 mod canary;
 mod challenge_dns;
 mod client;
+pub mod documents;
 pub mod openssl;
 mod pebble;
 mod ports;
