@@ -79,7 +79,7 @@ const CODES: &[Row] = &[
     (1404..=1404, means(EdgeQuotaExceeded, Long, "custom host names are not switched on", SWITCH_ON)),
     (1405..=1405, means(EdgeQuotaExceeded, Later, "the quota of custom host names is used up",
         "raise the quota, or delete host names that nobody needs: pending ones count too")),
-    (1406..=1406, means(HostnameClaimed, Later, "another zone at Cloudflare holds the host name",
+    (1406..=1406, means(HostnameClaimed, Later, "another zone at Cloudflare holds the host name, or ours does not list it yet",
         "have it removed from the other zone, then ask again")),
     (1407..=1411, means(EdgeRefused, Never, "Cloudflare does not take a host name of this form", NAME)),
     (1413..=1414, means(EdgeRefused, Never, "the zone's plan does not include this",
