@@ -45,7 +45,7 @@ pub struct Observed<'a> {
     pub rate: Rate,
 }
 
-/// Is told of every call.
+/// Is told of every call that was sent.
 pub type Observer = Arc<dyn Fn(&Observed<'_>) + Send + Sync>;
 
 /// Cloudflare SSL for SaaS, for every environment that has an edge.
@@ -130,12 +130,12 @@ impl CloudflareEdge {
         Ok(Zone { environment: &at.name, id: &edge.zone_id, token })
     }
 
-    /// Sends once, unless the last answer said that there is no room; counts it.
+    /// Sends once and counts it, unless an earlier answer said that there is no room.
     async fn call<C: Call>(&self, zone: &Zone<'_>, call: &C, subject: &str) -> Result<Reply<C::JsonResponse>, Fault> {
-        let reply = match self.closed_until(zone.environment) {
-            Some(until) => Err(Fault::Closed { until }),
-            None => self.sender.send(&*self.clock, &zone.token, call, C::LONGEST).await,
-        };
+        if let Some(until) = self.closed_until(zone.environment) {
+            return Err(Fault::Closed { until });
+        }
+        let reply = self.sender.send(&*self.clock, &zone.token, call, C::LONGEST).await;
         self.note::<C>(zone, subject, &reply);
         reply
     }

@@ -97,7 +97,7 @@ fn complaint(entry: &Value) -> Complaint {
     Complaint {
         code: code.unwrap_or(0),
         message: words(entry).unwrap_or_default(),
-        pointer: entry.pointer("/source/pointer").and_then(Value::as_str).map(tame),
+        pointer: entry.pointer("/source/pointer").and_then(Value::as_str).map(|pointer| tame(pointer, LONGEST_WORDS)),
     }
 }
 
@@ -107,12 +107,12 @@ fn list<'a>(fields: &'a Map<String, Value>, key: &str) -> impl Iterator<Item = &
 
 /// A text, or the `message` of an object.
 pub(super) fn words(entry: &Value) -> Option<String> {
-    entry.as_str().or_else(|| entry.get("message")?.as_str()).map(tame)
+    entry.as_str().or_else(|| entry.get("message")?.as_str()).map(|words| tame(words, LONGEST_WORDS))
 }
 
 /// A stranger's words: without control characters, and not without end.
-fn tame(words: &str) -> String {
-    words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(LONGEST_WORDS).collect()
+pub(super) fn tame(words: &str, longest: usize) -> String {
+    words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(longest).collect()
 }
 
 #[cfg(test)]

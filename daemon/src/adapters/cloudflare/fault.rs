@@ -1,7 +1,4 @@
-//! What can go wrong at Cloudflare, and the one table that says what it means.
-//! <https://developers.cloudflare.com/cloudflare-for-platforms/cloudflare-for-saas/reference/status-codes/custom-hostnames/>
-
-use std::ops::RangeInclusive;
+//! What can go wrong at Cloudflare, and the failure that leaves the adapter for it.
 
 use claviger_config::{Moment, Reason, Span};
 use claviger_core::domain::{
@@ -9,7 +6,12 @@ use claviger_core::domain::{
     failure::{Failure, Retry, Stops},
 };
 
-use super::{envelope::Complaint, rate::Rate, token::TokenProblem};
+use super::{
+    envelope::{Complaint, tame},
+    meaning::{ADDRESS, BUG, Meaning, REACH, SLOWER, Then, meaning},
+    rate::Rate,
+    token::TokenProblem,
+};
 
 /// Why a call gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +93,7 @@ impl Fault {
     /// Which limit it means, and until when; `None` when it is about something else.
     pub(super) fn limit(&self, attempt: Attempt<'_>) -> Option<(Class, Moment)> {
         match self {
-            Self::Refused(refusal) if matches!(refusal.row().then, Then::Throttled) => Some(refusal.limit(attempt)),
+            Self::Refused(refusal) if matches!(refusal.meaning().then, Then::Throttled) => Some(refusal.limit(attempt)),
             _ => None,
         }
     }
@@ -111,7 +113,7 @@ impl Fault {
 
     /// The failure that leaves the adapter.
     pub(super) fn into_failure(self, attempt: Attempt<'_>) -> Failure {
-        let told = format!("cannot {} `{}`: {}", attempt.task, attempt.subject, chain(&self));
+        let told = format!("cannot {} `{}`: {}", attempt.task, attempt.subject, tame(&chain(&self), LONGEST));
         let unsure = |failure: Failure| if attempt.changes { failure.maybe_done() } else { failure };
         match self {
             Self::Closed { until } => Failure::new(Reason::BudgetSpent, told)
@@ -136,11 +138,11 @@ impl Refusal {
     }
 
     fn into_failure(self, attempt: Attempt<'_>) -> Failure {
-        let row = self.row();
-        let message = format!("cannot {} `{}`: {}{}", attempt.task, attempt.subject, row.words, self.quoted());
-        let failure = Failure::new(row.reason, message).fix(row.fix);
+        let meaning = self.meaning();
+        let message = format!("cannot {} `{}`: {}{}", attempt.task, attempt.subject, meaning.words, self.quoted());
+        let failure = Failure::new(meaning.reason, message).fix(meaning.fix);
         let failure = if attempt.changes && self.status >= 500 { failure.maybe_done() } else { failure };
-        match row.then {
+        match meaning.then {
             Then::Denied => failure.retry(Retry::At(attempt.now + PAUSE)).stops(self.denies(attempt)),
             Then::Later => failure.retry(self.rate.retry_at.map_or(Retry::Later, Retry::At)),
             Then::Long => failure.retry(Retry::At(attempt.now + PAUSE)),
@@ -162,12 +164,8 @@ impl Refusal {
         if words.is_empty() { format!(" (status {})", self.status) } else { format!(" (Cloudflare: {words})") }
     }
 
-    /// The first code that the table knows, else what the status alone says.
-    fn row(&self) -> Row {
-        let known =
-            self.complaints.iter().find_map(|complaint| CODES.iter().find(|row| row.0.contains(&complaint.code)));
-        let by_status = || STATUSES.iter().find(|row| row.0.contains(&u64::from(self.status)));
-        known.or_else(by_status).map_or(UNKNOWN, |(_, row)| *row)
+    fn meaning(&self) -> Meaning {
+        meaning(self.status, self.complaints.iter().map(|complaint| complaint.code))
     }
 
     /// A token that is not accepted stops its environment. A token that may read and not write stops writing only, and a bare
@@ -215,203 +213,14 @@ impl TokenProblem {
     }
 }
 
-/// What a code or status means.
-#[derive(Clone, Copy)]
-struct Row {
-    reason: Reason,
-    then: Then,
-    words: &'static str,
-    fix: &'static str,
-}
-
-/// When it may be tried again.
-#[derive(Clone, Copy)]
-enum Then {
-    /// After a pause, and others stop too: it is about the token.
-    Denied,
-    /// By the back-off, or when Cloudflare says.
-    Later,
-    /// After a pause: a person must act outside, and nobody will tell us.
-    Long,
-    /// Not before the document changes.
-    Never,
-    /// When the limit allows.
-    Throttled,
-}
-
-const fn row(reason: Reason, then: Then, words: &'static str, fix: &'static str) -> Row {
-    Row { reason, then, words, fix }
-}
-
+/// Errors of a parser may repeat what they found.
+const LONGEST: usize = 400;
 /// How long a person's work outside is waited for before it is looked at again.
 const PAUSE: Span = Span::minutes(5);
 /// "your certificate issuance … for 30 seconds", reference/troubleshooting.
 const ISSUANCE_STOPS: Span = Span::seconds(30);
 /// Going over blocks all calls for the next five minutes: <https://developers.cloudflare.com/fundamentals/api/reference/limits/>
 const CALLS_STOP: Span = Span::minutes(5);
-
-const ADDRESS: &str = "check that `endpoints.cloudflare` leads to Cloudflare's API, and report it if it does";
-const BUG: &str = "report it: claviger should not have sent this";
-const NAME: &str = "give a host name that a public CA would sign, in punycode";
-const PERMISSION: &str = "give the token \"SSL and Certificates Write\" for the zone in `edge.cloudflare.zoneId`";
-const REACH: &str = "check the way to Cloudflare's API and https://www.cloudflarestatus.com";
-const SLOWER: &str = "nothing: it goes on by itself; ask Cloudflare for a higher limit if it happens often";
-
-const UNKNOWN: Row = row(Reason::AnswerNotUnderstood, Then::Later, "Cloudflare's answer is not understood", ADDRESS);
-
-type Known = (RangeInclusive<u64>, Row);
-
-const CODES: &[Known] = {
-    use Reason::{EdgeDenied, EdgeQuotaExceeded, EdgeRefused, EdgeUnreachable, HostnameClaimed, Missing};
-    use Then::{Denied, Later, Long, Never, Throttled};
-    &[
-        (971..=971, row(Reason::BudgetSpent, Throttled, "Cloudflare limits the rate", SLOWER)),
-        (1000..=1005, row(EdgeDenied, Denied, "Cloudflare does not accept the token", PERMISSION)),
-        (1400..=1400, row(EdgeRefused, Never, "Cloudflare cannot read the request", BUG)),
-        (
-            1404..=1404,
-            row(
-                EdgeQuotaExceeded,
-                Long,
-                "custom host names are not switched on",
-                "switch on Cloudflare for SaaS in this zone",
-            ),
-        ),
-        (
-            1405..=1405,
-            row(
-                EdgeQuotaExceeded,
-                Later,
-                "the quota of custom host names is used up",
-                "raise the quota, or delete host names that nobody needs: pending ones count too",
-            ),
-        ),
-        (
-            1406..=1406,
-            row(
-                HostnameClaimed,
-                Later,
-                "another zone at Cloudflare holds the host name",
-                "have it removed from the other zone, then ask again",
-            ),
-        ),
-        (1407..=1411, row(EdgeRefused, Never, "Cloudflare does not take a host name of this form", NAME)),
-        (
-            1413..=1414,
-            row(
-                EdgeRefused,
-                Never,
-                "the zone's plan does not include this",
-                "remove metadata and origin, or buy the entitlement",
-            ),
-        ),
-        (
-            1415..=1421,
-            row(
-                EdgeRefused,
-                Later,
-                "Cloudflare does not accept the origin of the host name",
-                "make the origin a proxied DNS record of the account",
-            ),
-        ),
-        (
-            1422..=1425,
-            row(EdgeRefused, Never, "Cloudflare does not accept a TLS setting", "change `edge.cloudflare.defaults`"),
-        ),
-        (
-            1426..=1429,
-            row(
-                EdgeRefused,
-                Never,
-                "Cloudflare does not accept the uploaded certificate",
-                "replace the uploaded certificate in Cloudflare's dashboard",
-            ),
-        ),
-        (
-            1431..=1434,
-            row(
-                EdgeRefused,
-                Never,
-                "Cloudflare does not accept how control shall be proven",
-                "choose another `validation`",
-            ),
-        ),
-        (
-            1436..=1436,
-            row(Missing, Later, "Cloudflare does not know the host name", "nothing: it is looked up again by name"),
-        ),
-        (1437..=1438, row(EdgeRefused, Never, "Cloudflare does not accept how the list is asked for", BUG)),
-        (
-            1439..=1439,
-            row(
-                EdgeRefused,
-                Later,
-                "Cloudflare does not let the host name be changed now",
-                "look at its state in Cloudflare's dashboard: it may be about to be deleted",
-            ),
-        ),
-        (1440..=1440, row(EdgeRefused, Never, "Cloudflare misses method and type together", BUG)),
-        (
-            1441..=1441,
-            row(
-                EdgeRefused,
-                Never,
-                "Cloudflare does not accept the uploaded certificate",
-                "replace the uploaded certificate in Cloudflare's dashboard",
-            ),
-        ),
-        (
-            1442..=1443,
-            row(EdgeRefused, Never, "Cloudflare does not accept a TLS setting", "change `edge.cloudflare.defaults`"),
-        ),
-        (
-            1444..=1447,
-            row(
-                EdgeRefused,
-                Never,
-                "Cloudflare does not accept the uploaded certificate",
-                "replace the uploaded certificate in Cloudflare's dashboard",
-            ),
-        ),
-        (1448..=1448, row(EdgeRefused, Never, "Cloudflare does not take a wildcard as a host name", NAME)),
-        (1449..=1449, row(EdgeRefused, Never, "Cloudflare does not accept the bundle method", BUG)),
-        (
-            1456..=1456,
-            row(
-                EdgeRefused,
-                Long,
-                "the zone has no fallback origin to speak of",
-                "switch on Cloudflare for SaaS in this zone",
-            ),
-        ),
-        (1459..=1459, row(EdgeRefused, Never, "the zone's plan does not include the choice of a CA", BUG)),
-        (1469..=1469, row(EdgeRefused, Never, "the host name is longer than 64 characters", BUG)),
-        (1500..=1500, row(EdgeUnreachable, Later, "Cloudflare has an error of its own", REACH)),
-        (1551..=1551, row(Missing, Later, "the zone has no fallback origin", "set one in Cloudflare's dashboard")),
-        (6003..=6003, row(EdgeDenied, Denied, "Cloudflare does not accept the form of the token", PERMISSION)),
-        (7000..=7003, row(EdgeRefused, Long, "Cloudflare does not know the zone", "correct `edge.cloudflare.zoneId`")),
-        (9103..=9109, row(EdgeDenied, Denied, "Cloudflare does not accept the token for this zone", PERMISSION)),
-        (10000..=10001, row(EdgeDenied, Denied, "the token lacks a permission", PERMISSION)),
-        (10100..=10100, row(Reason::BudgetSpent, Throttled, "Cloudflare limits the rate", SLOWER)),
-    ]
-};
-
-const STATUSES: &[Known] = {
-    use Reason::{AnswerNotUnderstood, EdgeDenied, EdgeRefused, EdgeUnreachable};
-    use Then::{Denied, Later, Throttled};
-    &[
-        (200..=299, row(EdgeRefused, Later, "Cloudflare refuses", "read Cloudflare's words")),
-        (300..=399, row(AnswerNotUnderstood, Later, "something sends us elsewhere, which is not followed", ADDRESS)),
-        (401..=401, row(EdgeDenied, Denied, "Cloudflare does not accept the token", PERMISSION)),
-        (403..=403, row(EdgeDenied, Denied, "Cloudflare, or something before it, forbids the call", PERMISSION)),
-        (404..=404, row(EdgeRefused, Later, "there is nothing at this address", ADDRESS)),
-        (408..=408, row(EdgeUnreachable, Later, "Cloudflare did not get the request in time", REACH)),
-        (409..=409, row(EdgeRefused, Later, "something is in the way", "read Cloudflare's words")),
-        (429..=429, row(Reason::BudgetSpent, Throttled, "Cloudflare limits the rate", SLOWER)),
-        (400..=499, row(EdgeRefused, Later, "Cloudflare refuses", "read Cloudflare's words")),
-        (500..=599, row(EdgeUnreachable, Later, "Cloudflare has an error of its own", REACH)),
-    ]
-};
 
 /// An error and its causes, in one line.
 fn chain(error: &dyn std::error::Error) -> String {
@@ -444,35 +253,29 @@ mod tests {
     }
 
     #[test]
-    fn each_row_of_the_table_can_be_reached_and_says_what_to_do() {
-        let mut before = 0;
-        for (codes, row) in CODES {
-            assert!(*codes.start() > before, "{codes:?} is out of order or hidden");
-            before = *codes.end();
-            let failure = refused(400, &[*codes.end()], true);
-            assert_eq!(failure.reason, row.reason);
-            assert_eq!(failure.fix.len(), 1);
-            assert!(failure.message.starts_with("cannot create `shop.example`: "), "{}", failure.message);
-            assert!(failure.message.contains("words"), "{}", failure.message);
-        }
+    fn a_failure_says_what_was_tried_in_our_words_and_in_theirs_and_one_next_step() {
+        let pointer = Some("/hostname".to_owned());
+        let complaint = Complaint { code: 1407, message: "Invalid custom hostname".to_owned(), pointer };
+        let refusal = Refusal { status: 400, complaints: vec![complaint], rate: Rate::default() };
+        let failure = Fault::Refused(refusal).into_failure(attempt(true));
+        assert_eq!(
+            failure.message,
+            "cannot create `shop.example`: Cloudflare does not take a host name of this form \
+             (Cloudflare: 1407 Invalid custom hostname at `/hostname`)"
+        );
+        assert_eq!((failure.reason, failure.retry, failure.stops), (Reason::EdgeRefused, Retry::Never, Stops::Object));
+        assert_eq!(failure.fix.len(), 1);
+        assert!(refused(418, &[], true).message.ends_with("(status 418)"));
     }
 
     #[test]
-    fn codes_outrank_the_status_and_unknown_codes_fall_back_to_it() {
-        assert_eq!(refused(403, &[1405], true).reason, Reason::EdgeQuotaExceeded);
-        assert_eq!(refused(403, &[4_711, 1405], true).reason, Reason::EdgeQuotaExceeded);
-        assert_eq!(refused(403, &[4_711], true).reason, Reason::EdgeDenied);
-        assert_eq!(refused(400, &[4_711], true).reason, Reason::EdgeRefused);
-        assert_eq!(refused(302, &[], true).reason, Reason::AnswerNotUnderstood);
-        assert_eq!(refused(101, &[], true).reason, Reason::AnswerNotUnderstood);
-    }
-
-    #[test]
-    fn a_form_that_is_refused_waits_for_another_document() {
-        for code in [1407, 1411, 1413, 1414, 1459, 1448] {
-            let failure = refused(400, &[code], true);
-            assert_eq!((failure.retry, failure.stops), (Retry::Never, Stops::Object), "{code}");
-        }
+    fn what_a_person_must_do_elsewhere_is_looked_at_again_after_a_pause() {
+        assert_eq!(refused(403, &[1404], true).retry, Retry::At(NOW + PAUSE));
+        assert_eq!(refused(403, &[1405], true).retry, Retry::Later);
+        let later = NOW + Span::seconds(9);
+        let rate = Rate { retry_at: Some(later), ..Rate::default() };
+        let busy = Refusal { status: 503, complaints: Vec::new(), rate };
+        assert_eq!(Fault::Refused(busy).into_failure(attempt(true)).retry, Retry::At(later));
     }
 
     #[test]

@@ -15,6 +15,7 @@
 mod edge;
 mod envelope;
 mod fault;
+mod meaning;
 mod rate;
 mod seen;
 mod sender;

@@ -41,7 +41,9 @@ impl Timing {
 #[derive(Debug, thiserror::Error)]
 pub enum BadSender {
     /// The address is none.
-    #[error("`endpoints.cloudflare` is `{found}`; `https://HOST/PATH` is accepted, or `http://` on this machine")]
+    #[error(
+        "`endpoints.cloudflare` is `{found}`; `https://HOST/PATH` is accepted, and `http://HOST/PATH` for an emulator"
+    )]
     Address {
         /// What was found.
         found: String,

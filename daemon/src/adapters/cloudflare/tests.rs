@@ -349,7 +349,25 @@ async fn a_429_stops_the_calls_of_its_environment_until_it_says() {
     world.clock.pass(Span::minutes(2));
     assert!(world.create().await.is_ok());
     let codes: Vec<String> = world.counted().into_iter().map(|(_, code)| code).collect();
-    assert_eq!(codes, ["971", "held-back", "201"]);
+    assert_eq!(codes, ["971", "201"]);
+}
+
+#[tokio::test]
+async fn each_environment_has_its_own_token_and_its_own_gate() {
+    let slow = Reply::refusal(429, 971, "Please wait").with("retry-after", "120");
+    let world = World::answering(&[slow, one(201, &our_row())]).await;
+    assert_eq!(world.refused().await.reason, Reason::BudgetSpent);
+    let mut other = production();
+    other.name = name("other");
+    let edge = &mut other.spec.edge.as_mut().unwrap().cloudflare;
+    (edge.zone_id, edge.api_token.file) = ("f".repeat(32), Some("other-token".to_owned()));
+    std::fs::write(world.files.path().join("other-token"), "theirs").unwrap();
+    assert!(world.edge.create(&other, &shop(), HTTP).await.is_ok());
+    let asked = &world.asked()[1];
+    assert_eq!(asked.token, "Bearer theirs");
+    assert_eq!(asked.line, format!("POST /client/v4/zones/{}/custom_hostnames", "f".repeat(32)));
+    assert_eq!(world.edge.last_success(&name("production")), None);
+    assert_eq!(world.edge.last_success(&name("other")), Some(world.now()));
 }
 
 #[tokio::test]
@@ -379,6 +397,7 @@ async fn broken_answers_leave_a_create_open() {
         (Reply::text(200, "<html>sign in</html>"), Reason::AnswerNotUnderstood, Done::Unknown),
         (Reply::text(502, "<html>bad gateway</html>"), Reason::EdgeUnreachable, Done::Unknown),
         (one(201, &json!(null)), Reason::AnswerNotUnderstood, Done::Unknown),
+        (one(201, &json!("x".repeat(10_000))), Reason::AnswerNotUnderstood, Done::Unknown),
         (Reply::text(201, &format!("\"{}\"", "x".repeat(2 << 20))), Reason::AnswerNotUnderstood, Done::Unknown),
         (Reply::json(200, &json!({ "success": false, "errors": [] })), Reason::EdgeRefused, Done::No),
         (Reply::text(302, "").with("location", "https://elsewhere.example/"), Reason::AnswerNotUnderstood, Done::No),
@@ -388,6 +407,7 @@ async fn broken_answers_leave_a_create_open() {
         let world = World::answering(&[reply]).await;
         let failure = world.refused().await;
         assert_eq!((failure.reason, failure.done), (reason, done), "{shown}");
+        assert!(failure.message.len() < 600, "{}", failure.message.len());
         assert_eq!(world.lines().len(), 1, "one call is one attempt");
     }
 }
