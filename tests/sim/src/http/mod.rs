@@ -1,5 +1,8 @@
 //! The models behind real sockets on the loopback interface, in plain HTTP.
 
+mod acme;
+mod cloudflare;
+mod dns;
 mod kms;
 mod server;
 mod sts;
