@@ -18,6 +18,7 @@ pub struct TlsCertificateSpec {
     pub dns_names: Vec<DnsName>,
     /// The issuers, in order. Optional: the environment's `defaultIssuers`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
     pub issuers: Vec<IssuerChoice>,
     /// The private key. Optional: `ecdsa-p256`.
     #[serde(default)]

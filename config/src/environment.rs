@@ -46,6 +46,7 @@ pub struct EnvironmentSpec {
     pub class: Class,
     /// The namespaces whose resources belong to it. Optional: its own name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500))]
     pub namespaces: Vec<Namespace>,
     /// Who answers for it; inherited by everything inside.
     #[schemars(length(min = 1, max = 253))]
@@ -57,12 +58,15 @@ pub struct EnvironmentSpec {
     pub kms: KmsNamespace,
     /// The DNS names that it may use. Optional: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500))]
     pub zones: Vec<Zone>,
     /// Ways to a certificate. Optional: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
     pub issuers: Vec<Issuer>,
     /// The issuers, in order, of certificates that name none. Optional: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
     pub default_issuers: Vec<IssuerChoice>,
     /// What it may do. Optional: the defaults of its class.
     #[serde(default, skip_serializing_if = "Policy::is_default")]
@@ -121,6 +125,7 @@ pub struct Zone {
     pub name: DnsName,
     /// Inner zones that belong to other environments. Optional: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500))]
     pub except: Vec<DnsName>,
     /// How control is proven, in order of preference. Optional: `http-01`.
     #[serde(default = "default_challenges")]
@@ -281,7 +286,7 @@ pub struct AcmeIssuer {
     pub directory: String,
     /// `mailto:` addresses for the CA. Optional: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-items-format" = "mailto"))]
+    #[schemars(length(max = 16), extend("x-items-format" = "mailto"))]
     pub contacts: Vec<String>,
     /// Roots, PEM, that the directory's server certificate and the issued chain must end at. Optional: the system's for the
     /// server, whatever the CA answers for the chain.

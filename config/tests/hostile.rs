@@ -34,7 +34,7 @@ fn soon(what: &str, bytes: &[u8]) -> usize {
 }
 
 fn filled(unit: &str) -> Vec<u8> {
-    unit.repeat(document::tree::MAX_BYTES / unit.len()).into_bytes()
+    unit.repeat(document::parse::MAX_BYTES / unit.len()).into_bytes()
 }
 
 #[test]

@@ -52,7 +52,7 @@ codes! {
     // The shape of a document
     WrongType = "0120", "{within} must be {wanted}, found {found}", "write {wanted}";
     MissingField = "0121", "the field `{field}` is missing in {within}", "add `{field}`";
-    UnknownWord = "0122", "{within}: `{found}` is not accepted", "write one of the accepted words";
+    UnknownWord = "0122", "{within}: found `{found}`, accepted: {wanted}", "write one of the accepted words";
     BadValue = "0123", "{within}: found `{found}`, accepted: {wanted}", "change the value to what is accepted";
     OutOfRange = "0124", "{within}: found {found}, accepted: {wanted}", "change it to what is accepted";
     NotExactlyOne = "0125", "{within} needs exactly one of {wanted}, found {found}", "keep exactly one of them";

@@ -2,6 +2,7 @@
 
 pub mod finding;
 mod format;
+pub mod parse;
 pub mod render;
 pub(crate) mod shape;
 mod suggest;
@@ -122,7 +123,7 @@ fn sorted(value: serde_json::Value) -> serde_json::Value {
 
 /// Read all documents of a file.
 pub fn read(file: &str, bytes: &[u8]) -> Reading {
-    let Forest { trees, lost } = tree::parse(file, bytes);
+    let Forest { trees, lost } = parse::parse(file, bytes);
     let mut reading = Reading { whole: lost.is_empty(), findings: lost, ..Reading::default() };
     for tree in trees.into_iter().filter(|tree| !tree.root.is_null() || !tree.findings.is_empty()) {
         one(file, tree, &mut reading);

@@ -210,7 +210,7 @@ impl Walk<'_> {
         if words.iter().any(|word| word == text) {
             return;
         }
-        let blanks = [("within", self.within()), ("found", shown(text))];
+        let blanks = [("within", self.within()), ("found", shown(text)), ("wanted", listed(words))];
         let finding = Code::UnknownWord.at(&at.of(self.file), &borrowed(&blanks)).found(text).accepts(words);
         self.findings.push(match nearest(text, words.iter().map(String::as_str)) {
             Some(meant) => finding.fixed_by(format!("write `{meant}`")),

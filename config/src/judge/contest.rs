@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     environment::spec,
+    separation::nested,
     versions::{Versions, claimed},
 };
 use crate::{
@@ -16,15 +17,7 @@ use crate::{
 
 /// Reject documents until no two of those that stand share anything.
 pub(super) fn contest(versions: &mut Versions<'_>) {
-    loop {
-        let losers = losers(versions);
-        if losers.is_empty() {
-            return;
-        }
-        for (name, findings) in losers {
-            versions.reject(&name, findings);
-        }
-    }
+    versions.yield_until_none(losers, against);
 }
 
 /// Something that one object alone may have: a path, which also takes what lies inside and around it.
@@ -40,24 +33,40 @@ struct Wish<'a> {
 /// One round, from the oldest to the newest: whoever wishes for what another has, loses.
 fn losers(versions: &Versions<'_>) -> Vec<(ObjectName, Vec<Finding>)> {
     let environments = environments(versions);
-    let mut documents: Vec<&Document> = versions.of(Kind::KmsKey).chain(versions.of(Kind::TlsCertificate)).collect();
-    documents.sort_by_cached_key(|document| versions.seniority(document));
-    let mut taken: BTreeMap<String, Wish<'_>> = BTreeMap::new();
+    let mut taken = BTreeMap::new();
     let mut losers = Vec::new();
-    for document in documents {
-        let mut findings = Vec::new();
-        let mut fresh: Vec<Wish<'_>> = Vec::new();
-        for wish in wishes(document, &environments) {
-            let own = fresh.iter().find(|other| super::separation::nested(&other.key, &wish.key));
-            findings.extend(own.or_else(|| holder(&taken, &wish.key)).map(|holder| wish.against(holder)));
-            fresh.push(wish);
-        }
+    for document in contestants(versions) {
+        let wishes = wishes(document, &environments);
+        let findings = compared(&wishes, &taken);
         match findings.is_empty() {
-            true => taken.extend(fresh.into_iter().map(|wish| (wish.key.clone(), wish))),
+            true => taken.extend(wishes.into_iter().map(|wish| (wish.key.clone(), wish))),
             false => losers.push((document.name.clone(), findings)),
         }
     }
     losers
+}
+
+fn against(versions: &Versions<'_>, documents: &[&Document]) -> Vec<Vec<Finding>> {
+    let environments = environments(versions);
+    let standing = contestants(versions).into_iter().flat_map(|document| wishes(document, &environments));
+    let taken: BTreeMap<String, Wish<'_>> = standing.map(|wish| (wish.key.clone(), wish)).collect();
+    documents.iter().map(|document| compared(&wishes(document, &environments), &taken)).collect()
+}
+
+fn contestants<'a>(versions: &'a Versions<'_>) -> Vec<&'a Document> {
+    let mut documents: Vec<&Document> = versions.of(Kind::KmsKey).chain(versions.of(Kind::TlsCertificate)).collect();
+    documents.sort_by_cached_key(|document| versions.seniority(document));
+    documents
+}
+
+/// What speaks against these wishes of one document: what others have, and each other.
+fn compared(wishes: &[Wish<'_>], taken: &BTreeMap<String, Wish<'_>>) -> Vec<Finding> {
+    let finding = |(number, wish): (usize, &Wish<'_>)| {
+        let own = wishes[..number].iter().find(|other| nested(&other.key, &wish.key));
+        let others = || holder(taken, &wish.key).filter(|holder| holder.document.name != wish.document.name);
+        own.or_else(others).map(|holder| wish.against(holder))
+    };
+    wishes.iter().enumerate().filter_map(finding).collect()
 }
 
 /// Who has this path, one around it or one inside it.

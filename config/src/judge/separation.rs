@@ -13,17 +13,10 @@ use crate::{
 
 /// Reject environments until no two of those that stand share anything.
 pub(super) fn separate(versions: &mut Versions<'_>) {
-    loop {
-        let losers = losers(versions);
-        if losers.is_empty() {
-            break;
-        }
-        for (name, findings) in losers {
-            versions.reject(&name, findings);
-        }
-    }
-    let more = against_those_aside(versions);
-    versions.findings.extend(more);
+    versions.yield_until_none(losers, against);
+    // What also speaks against those that are rejected already: every error at once.
+    let more = against(versions, &versions.aside.iter().collect::<Vec<_>>());
+    versions.findings.extend(more.into_iter().flatten());
 }
 
 /// One round, from the oldest to the newest: whoever is at odds with one that stands loses.
@@ -42,10 +35,10 @@ fn losers(versions: &Versions<'_>) -> Vec<(ObjectName, Vec<Finding>)> {
     losers
 }
 
-/// What also speaks against environments that are rejected already: every error at once.
-fn against_those_aside(versions: &Versions<'_>) -> Vec<Finding> {
+fn against(versions: &Versions<'_>, documents: &[&Document]) -> Vec<Vec<Finding>> {
     let standing: Vec<Environment<'_>> = versions.of(Kind::Environment).filter_map(Environment::of).collect();
-    versions.aside.iter().filter_map(Environment::of).flat_map(|newcomer| newcomer.against(&standing)).collect()
+    let one = |document: &&Document| Environment::of(document).map(|newcomer| newcomer.against(&standing));
+    documents.iter().map(|document| one(document).unwrap_or_default()).collect()
 }
 
 struct Environment<'a> {

@@ -98,7 +98,9 @@ impl<'a> Fleet<'a> {
             self.accept(document, self.refusal(document), &mut judgement);
         }
         for (document, against) in self.versions.beaten.values() {
-            self.show_beaten(document, against, &mut judgement);
+            if let Some(against) = against.first() {
+                self.show_beaten(document, against, &mut judgement);
+            }
         }
         for findings in [&mut judgement.findings, &mut judgement.notices, &mut judgement.refused] {
             findings.sort();

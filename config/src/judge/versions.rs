@@ -45,7 +45,7 @@ pub(super) struct Versions<'a> {
     /// Objects whose last accepted version stands.
     pub(super) kept: BTreeMap<ObjectName, Kept>,
     /// Objects that are shown although no version of them may stand, and what speaks against each.
-    pub(super) beaten: BTreeMap<ObjectName, (Document, Finding)>,
+    pub(super) beaten: BTreeMap<ObjectName, (Document, Vec<Finding>)>,
     /// Environments without an accepted version, by the namespaces that they would claim.
     pub(super) shadows: BTreeMap<Namespace, Name>,
     /// Documents that were rejected for what they say alone: what else speaks against them is told too.
@@ -100,38 +100,69 @@ impl<'a> Versions<'a> {
         (rank, &document.place.file, document.place.line, document.place.column)
     }
 
-    /// Reject the newest version of an object, when anything speaks against it.
+    /// Reject the newest version of an object for what it says, when anything speaks against it.
     pub(super) fn reject(&mut self, name: &ObjectName, findings: Vec<Finding>) {
         if findings.is_empty() {
             return;
         }
-        self.rejected.insert(name.clone());
-        let Some(document) = self.standing.remove(name) else { return };
-        if !findings.iter().any(takes_from_another) {
-            self.aside.push(document.clone());
-        }
-        let incumbent = self.before.objects.get(name);
-        let fresh = incumbent.is_some_and(|incumbent| incumbent.document != document.spec);
-        if fresh {
-            self.fall_back(name, &[], Kept::Rejected(findings.clone()));
-        } else if incumbent.is_some() && !findings.iter().any(takes_from_another) {
-            self.standing.insert(name.clone(), document);
-            self.kept.insert(name.clone(), Kept::Rejected(findings.clone()));
-        } else {
-            self.kept.remove(name);
-            self.shadow(name, &claimed(&document));
-            self.beat(name, document, &findings);
-        }
-        self.findings.extend(findings);
+        self.aside.extend(self.standing.get(name).cloned());
+        self.step_back(name, Cause::Wrong);
+        self.blame(name, findings);
     }
 
-    /// Show an object that may not stand: a newcomer among the environments, or one that stood and may not any longer.
-    fn beat(&mut self, name: &ObjectName, document: Document, findings: &[Finding]) {
-        let stood = self.before.objects.contains_key(name);
-        let shown = |finding: &&Finding| stood || name.kind == Kind::Environment && takes_from_another(finding);
-        if let Some(against) = findings.iter().find(shown) {
-            self.beaten.insert(name.clone(), (document, against.clone()));
+    /// Reject whoever loses, until nobody does. Then each is told what it has in common with those that stand.
+    pub(super) fn yield_until_none(&mut self, losers: Losers, against: Against) {
+        let mut gone: Vec<(Document, Vec<Finding>)> = Vec::new();
+        loop {
+            let losers = losers(self);
+            if losers.is_empty() {
+                break;
+            }
+            for (name, findings) in losers {
+                gone.extend(self.step_back(&name, Cause::Taken).map(|document| (document, findings)));
+            }
         }
+        let documents: Vec<&Document> = gone.iter().map(|(document, _)| document).collect();
+        let told = against(self, &documents);
+        for ((document, first), told) in gone.into_iter().zip(told) {
+            // What it lost against may itself have lost later.
+            self.blame(&document.name, if told.is_empty() { first } else { told });
+        }
+    }
+
+    /// Take the standing version of an object away; its last accepted one stands in its place, if that may.
+    fn step_back(&mut self, name: &ObjectName, cause: Cause) -> Option<Document> {
+        let document = self.standing.remove(name)?;
+        self.rejected.insert(name.clone());
+        match self.before.objects.get(name) {
+            Some(incumbent) if incumbent.document != document.spec => {
+                self.fall_back(name, &[], Kept::Rejected(Vec::new()));
+            }
+            Some(_) if cause == Cause::Wrong => {
+                self.standing.insert(name.clone(), document.clone());
+                self.kept.insert(name.clone(), Kept::Rejected(Vec::new()));
+            }
+            incumbent => {
+                // Shown with what speaks against it: an environment that wants too much, or an object that stood.
+                if incumbent.is_some() || name.kind == Kind::Environment && cause == Cause::Taken {
+                    self.beaten.insert(name.clone(), (document.clone(), Vec::new()));
+                }
+                self.kept.remove(name);
+                self.shadow(name, &claimed(&document));
+            }
+        }
+        Some(document)
+    }
+
+    fn blame(&mut self, name: &ObjectName, mut findings: Vec<Finding>) {
+        findings.sort();
+        if let Some(Kept::Rejected(known)) = self.kept.get_mut(name) {
+            known.extend_from_slice(&findings);
+        }
+        if let Some((_, known)) = self.beaten.get_mut(name) {
+            known.extend_from_slice(&findings);
+        }
+        self.findings.extend(findings);
     }
 
     fn take(&mut self, mut documents: Vec<Document>, rejected: &[Rejected]) {
@@ -139,11 +170,12 @@ impl<'a> Versions<'a> {
             let incumbent = self.before.objects.get(&document.name).and_then(|incumbent| incumbent.place.as_ref());
             incumbent.is_some_and(|place| place.file == document.place.file)
         };
+        let broken: BTreeMap<ObjectName, Place> =
+            rejected.iter().map(|broken| (broken.name.clone(), broken.place.clone())).collect();
         documents.sort_by_cached_key(|document| (!at_home(document), document.place.clone()));
         for document in documents {
             let first = self.standing.get(&document.name).map(|first| first.place.clone());
-            let broken = rejected.iter().find(|broken| broken.name == document.name).map(|broken| broken.place.clone());
-            match first.or(broken) {
+            match first.or_else(|| broken.get(&document.name).cloned()) {
                 Some(first) => {
                     let blanks = [("object", document.name.to_string()), ("first", first.to_string())];
                     let blanks = blanks.each_ref().map(|(name, value)| (*name, value.as_str()));
@@ -172,21 +204,20 @@ impl<'a> Versions<'a> {
     }
 }
 
-/// Whether a finding says that two objects want the same thing.
-fn takes_from_another(finding: &Finding) -> bool {
-    TAKEN.iter().any(|code| code.word() == finding.code)
-}
+/// Who loses in this round, and against what.
+pub(super) type Losers = fn(&Versions<'_>) -> Vec<(ObjectName, Vec<Finding>)>;
 
-const TAKEN: [Code; 8] = [
-    Code::AliasPrefixShared,
-    Code::AliasShared,
-    Code::DirectoryShared,
-    Code::EdgeZoneShared,
-    Code::NamespaceClaimed,
-    Code::RoleShared,
-    Code::ZoneShared,
-    Code::ZonesOverlap,
-];
+/// What each of these documents has in common with those that stand.
+pub(super) type Against = fn(&Versions<'_>, &[&Document]) -> Vec<Vec<Finding>>;
+
+/// Why a version may not stand.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Cause {
+    /// It wants what another one has.
+    Taken,
+    /// It says something that cannot be.
+    Wrong,
+}
 
 /// The namespaces that an environment claims: without a list, its own name.
 pub(super) fn claimed(document: &Document) -> Vec<Namespace> {

@@ -9,6 +9,7 @@ use crate::{
     document::{
         Code, Node,
         finding::MOST,
+        parse,
         shape::{Shape, shape_of},
         shown, tree, version, walk,
     },
@@ -16,7 +17,7 @@ use crate::{
 
 /// Read the settings; all that is wrong with them otherwise.
 pub fn read(file: &str, bytes: &[u8]) -> Result<Settings, Vec<Finding>> {
-    let tree::Forest { trees, lost: mut findings } = tree::parse(file, bytes);
+    let tree::Forest { trees, lost: mut findings } = parse::parse(file, bytes);
     let mut full = trees.into_iter().filter(|tree| !tree.root.is_null());
     let settings = match full.next() {
         Some(tree) => {
