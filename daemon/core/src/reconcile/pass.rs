@@ -59,6 +59,8 @@ pub struct Told<'a> {
     pub name: &'a ObjectName,
     /// Its environment.
     pub environment: Option<&'a EnvironmentName>,
+    /// The host name, of a custom host name.
+    pub hostname: Option<&'a claviger_config::DnsName>,
     /// The plan.
     pub plan: &'a Plan,
     /// What was said before.
@@ -301,7 +303,11 @@ impl<N: Noun> Keeper<N> {
         kept.seen.note(wanted, plan, ready, at);
         let environment = wanted.environment.as_ref().map(|at| &at.name);
         let now = &kept.seen.record.said;
-        self.common.listener.hear(Told { name, environment, plan, before: before.as_ref(), now, at });
+        let hostname = match &wanted.spec {
+            claviger_config::desired::Spec::CustomHostname(spec) => Some(&spec.hostname),
+            _ => None,
+        };
+        self.common.listener.hear(Told { name, environment, hostname, plan, before: before.as_ref(), now, at });
     }
 
     async fn take(&self, name: &ObjectName) -> Result<Box<Kept<N>>, PassError> {
