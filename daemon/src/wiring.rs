@@ -150,10 +150,10 @@ fn seen_acme(parts: &Parts<'_>) -> acme::Observer {
 }
 
 fn seen_kms(parts: &Parts<'_>) -> crate::adapters::aws_kms::Observer {
-    let (metrics, clock) = (Arc::clone(parts.metrics), Arc::clone(parts.clock));
-    Arc::new(move |environment: &str, operation: &str, code: &str| {
-        metrics.request("kms", environment, operation, code);
-        metrics.asked(&format!("kms/{environment}"), clock.now().0 / 1_000, code == "ok");
+    let metrics = Arc::clone(parts.metrics);
+    Arc::new(move |seen| {
+        metrics.request("kms", seen.environment.as_str(), seen.operation, seen.code);
+        metrics.asked(&format!("kms/{}", seen.environment), seen.at.0 / 1_000, seen.succeeded);
     })
 }
 
