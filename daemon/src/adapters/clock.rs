@@ -1,33 +1,49 @@
 //! The only place that knows the time and draws lots.
 
-use std::{
-    str::FromStr,
-    sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use claviger_config::{Moment, Span, name::BadName};
+use claviger_config::Moment;
 use claviger_core::ports::Clock;
 
-/// A clock that can also say how long to wait, in real time.
-pub trait Wait: Clock {
-    /// How long to wait until `until`, at most `cap`. The cap keeps a leap of the wall clock and a suspended machine from being slept
-    /// through: timers stand still while a machine is suspended.
+/// A clock that also knows how its time relates to the machine's, for those who must sleep.
+pub trait Pace: Clock {
+    /// How long to sleep, at most `cap`, until that instant.
     fn real_wait(&self, until: Moment, cap: Duration) -> Duration;
+    /// How much of the machine's time has passed since that instant.
+    fn real_since(&self, then: Moment) -> Duration;
 }
 
-/// The machine's clock and dice.
+/// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
+impl SystemClock {
+    /// The machine's clock.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+/// Milliseconds since 1970 by the machine's clock.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+fn machine_time() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[expect(clippy::disallowed_methods, reason = "this draws the lots")]
+fn draw() -> u64 {
+    let mut bytes = [0; 8];
+    // aws-lc's generator fails only when the system gives it no entropy at start; a lot from the time is still a lot.
+    match aws_lc_rs::rand::fill(&mut bytes) {
+        Ok(()) => u64::from_ne_bytes(bytes),
+        Err(_) => machine_time().cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15),
+    }
+}
+
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
-        #[expect(clippy::disallowed_methods, reason = "the clock")]
-        let now = SystemTime::now();
-        Moment(match now.duration_since(UNIX_EPOCH) {
-            Ok(since) => milliseconds(since),
-            Err(before) => -milliseconds(before.duration()),
-        })
+        Moment(machine_time())
     }
 
     fn draw(&self) -> u64 {
@@ -35,34 +51,40 @@ impl Clock for SystemClock {
     }
 }
 
-impl Wait for SystemClock {
+impl Pace for SystemClock {
     fn real_wait(&self, until: Moment, cap: Duration) -> Duration {
-        real(until.since(self.now())).min(cap)
+        wait(until.since(self.now()).0 as f64, cap)
+    }
+
+    fn real_since(&self, then: Moment) -> Duration {
+        wait(self.now().since(then).0 as f64, Duration::MAX)
     }
 }
 
-/// A clock that runs faster, for `clavigerd dev`. It starts at a given instant and does not follow the wall clock.
-#[derive(Debug)]
-pub struct SpeedClock {
-    epoch: Moment,
-    begin: Instant,
-    speed: Speed,
+/// Time that runs faster than the machine's, from a given instant on: `clavigerd dev --speed 1d/s`.
+#[derive(Clone, Copy, Debug)]
+pub struct FastClock {
+    began: i64,
+    from: i64,
+    speed: f64,
 }
 
-impl SpeedClock {
-    /// Starts it at `epoch`: now, or where an earlier run ended.
-    pub fn start(epoch: Moment, speed: Speed) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the clock")]
-        let begin = Instant::now();
-        Self { epoch, begin, speed }
+impl FastClock {
+    /// Now it is `from`, and from now on time runs `speed` times as fast.
+    pub fn new(from: Moment, speed: f64) -> Self {
+        Self { began: machine_time(), from: from.0, speed: speed.max(0.001) }
+    }
+
+    /// How many seconds pass in one.
+    pub const fn speed(&self) -> f64 {
+        self.speed
     }
 }
 
-impl Clock for SpeedClock {
+impl Clock for FastClock {
     fn now(&self) -> Moment {
-        let real = i128::from(milliseconds(self.begin.elapsed()));
-        let virtual_time = real * i128::from(self.speed.0.get()) / 1_000;
-        self.epoch + Span(i64::try_from(virtual_time).unwrap_or(i64::MAX))
+        let passed = (machine_time() - self.began) as f64 * self.speed;
+        Moment(self.from.saturating_add(passed as i64))
     }
 
     fn draw(&self) -> u64 {
@@ -70,56 +92,20 @@ impl Clock for SpeedClock {
     }
 }
 
-impl Wait for SpeedClock {
+impl Pace for FastClock {
     fn real_wait(&self, until: Moment, cap: Duration) -> Duration {
-        let wait = real(until.since(self.now()));
-        // Upwards, so that the instant has come when the wait is over.
-        let nanoseconds = (wait.as_nanos() * 1_000).div_ceil(u128::from(self.speed.0.get()));
-        u64::try_from(nanoseconds).map_or(cap, |nanoseconds| Duration::from_nanos(nanoseconds).min(cap))
+        // Where a day is a second, whatever is due within half an hour may as well be done together.
+        wait(until.since(self.now()).0 as f64 / self.speed, cap).max(Duration::from_millis(20))
+    }
+
+    fn real_since(&self, then: Moment) -> Duration {
+        wait(self.now().since(then).0 as f64 / self.speed, Duration::MAX)
     }
 }
 
-/// How fast a clock runs: milliseconds in a real second. Written as `1d/s`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Speed(std::num::NonZeroU64);
-
-impl Speed {
-    /// What is accepted, as messages say it.
-    pub const ACCEPTED: &'static str = "a length of time in each second, for example `1d/s`; `1s/s` is real time";
-}
-
-impl FromStr for Speed {
-    type Err = BadName;
-    fn from_str(found: &str) -> Result<Self, BadName> {
-        let span = found.strip_suffix("/s").and_then(|span| span.parse::<Span>().ok());
-        let milliseconds = span.and_then(|span| u64::try_from(span.0).ok()).and_then(std::num::NonZeroU64::new);
-        milliseconds.map(Self).ok_or_else(|| BadName {
-            what: "speed",
-            found: found.to_owned(),
-            accepted: Self::ACCEPTED,
-        })
-    }
-}
-
-fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn real(span: Span) -> Duration {
-    Duration::from_millis(u64::try_from(span.0).unwrap_or(0))
-}
-
-/// A random number. Should the system's source fail, which it does not once it has been seeded, a counter steps in: lots serve to
-/// spread work, never as secrets.
-fn draw() -> u64 {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let mut bytes = [0; 8];
-    #[expect(clippy::disallowed_methods, reason = "the dice")]
-    let filled = aws_lc_rs::rand::fill(&mut bytes);
-    match filled {
-        Ok(()) => u64::from_ne_bytes(bytes),
-        Err(_) => COUNTER.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed),
-    }
+/// At least a millisecond, so that a clock that stands still for a moment makes nobody spin.
+fn wait(milliseconds: f64, cap: Duration) -> Duration {
+    Duration::try_from_secs_f64(milliseconds.max(1.0) / 1_000.0).unwrap_or(cap).min(cap)
 }
 
 #[cfg(test)]
@@ -127,46 +113,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_clock_lies_between_this_release_and_the_end_of_rfc_3339() {
-        let now = SystemClock.now();
-        assert!(now > "2026-11-01T00:00:00Z".parse().unwrap() && now < Moment::MAX);
-        assert_ne!(SystemClock.draw(), SystemClock.draw());
+    fn a_day_a_second_shortens_every_wait() {
+        let clock = FastClock::new(Moment(0), 86_400.0);
+        let wait = clock.real_wait(Moment(86_400_000), Duration::from_secs(60));
+        assert!(wait <= Duration::from_secs(1), "{wait:?}");
+        assert!(clock.now() >= Moment(0));
     }
 
     #[test]
-    fn waiting_ends_at_the_instant_or_at_the_cap() {
-        let cap = Duration::from_secs(60);
-        let now = SystemClock.now();
-        assert_eq!(SystemClock.real_wait(now - Span::days(1), cap), Duration::ZERO);
-        assert_eq!(SystemClock.real_wait(Moment::MAX, cap), cap);
-        let soon = SystemClock.real_wait(SystemClock.now() + Span::seconds(10), cap);
-        assert!(soon <= Duration::from_secs(10) && soon > Duration::from_secs(5), "{soon:?}");
+    fn nobody_waits_longer_than_the_cap_or_spins() {
+        let clock = SystemClock::new();
+        assert_eq!(clock.real_wait(Moment::MAX, Duration::from_secs(60)), Duration::from_secs(60));
+        assert_eq!(clock.real_wait(Moment::MIN, Duration::from_secs(60)), Duration::from_millis(1));
     }
 
     #[test]
-    fn a_fast_clock_starts_where_it_is_told_and_waits_less() {
-        let epoch: Moment = "2027-01-01T00:00:00Z".parse().unwrap();
-        let clock = SpeedClock::start(epoch, "1d/s".parse().unwrap());
-        let now = clock.now();
-        assert!(now >= epoch && now < epoch + Span::days(30), "{now}");
-        let wait = clock.real_wait(clock.now() + Span::days(10), Duration::from_secs(60));
-        assert!(wait <= Duration::from_secs(10) && wait > Duration::from_secs(5), "{wait:?}");
-        assert_eq!(clock.real_wait(Moment::MAX, Duration::from_secs(1)), Duration::from_secs(1));
-    }
-
-    #[test]
-    fn when_a_wait_is_over_the_instant_has_come() {
-        let clock = SpeedClock::start(Moment(0), "1d/s".parse().unwrap());
-        let until = clock.now() + Span::hours(1);
-        std::thread::sleep(clock.real_wait(until, Duration::from_secs(1)) + Duration::from_millis(1));
-        assert!(clock.now() >= until);
-    }
-
-    #[test]
-    fn a_speed_is_a_length_of_time_in_each_second() {
-        assert_eq!("1d/s".parse::<Speed>().unwrap().0.get(), 86_400_000);
-        for odd in ["", "1d", "/s", "0s/s", "-1d/s", "1d/m", "fast"] {
-            assert!(odd.parse::<Speed>().is_err(), "{odd}");
-        }
+    fn lots_differ() {
+        assert_ne!(SystemClock::new().draw(), SystemClock::new().draw());
     }
 }
