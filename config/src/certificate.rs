@@ -18,6 +18,7 @@ pub struct TlsCertificateSpec {
     pub dns_names: Vec<DnsName>,
     /// The issuers, in order. Optional: the environment's `defaultIssuers`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
     pub issuers: Vec<IssuerChoice>,
     /// The private key. Optional: `ecdsa-p256`.
     #[serde(default)]
@@ -35,6 +36,7 @@ pub struct IssuerChoice {
     pub name: IssuerName,
     /// A profile that the CA offers. Optional: the CA's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
     pub profile: Option<String>,
 }
 

@@ -46,8 +46,10 @@ pub struct EnvironmentSpec {
     pub class: Class,
     /// The namespaces whose resources belong to it. Optional: its own name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500))]
     pub namespaces: Vec<Namespace>,
     /// Who answers for it; inherited by everything inside.
+    #[schemars(length(min = 1, max = 253))]
     pub owner: String,
     /// How sensitive it is; inherited by everything inside. Optional: `internal`.
     #[serde(default)]
@@ -56,12 +58,15 @@ pub struct EnvironmentSpec {
     pub kms: KmsNamespace,
     /// The DNS names that it may use. Optional: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500))]
     pub zones: Vec<Zone>,
     /// Ways to a certificate. Optional: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
     pub issuers: Vec<Issuer>,
     /// The issuers, in order, of certificates that name none. Optional: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
     pub default_issuers: Vec<IssuerChoice>,
     /// What it may do. Optional: the defaults of its class.
     #[serde(default, skip_serializing_if = "Policy::is_default")]
@@ -100,9 +105,11 @@ pub struct KmsNamespace {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CredentialsFile {
     /// The file, relative to `files.read`.
+    #[schemars(extend("format" = "relative-path"))]
     pub file: String,
     /// The profile in it. Optional: `default`.
     #[serde(default = "default_profile")]
+    #[schemars(length(min = 1, max = 253))]
     pub profile: String,
 }
 
@@ -118,9 +125,11 @@ pub struct Zone {
     pub name: DnsName,
     /// Inner zones that belong to other environments. Optional: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500))]
     pub except: Vec<DnsName>,
     /// How control is proven, in order of preference. Optional: `http-01`.
     #[serde(default = "default_challenges")]
+    #[schemars(length(min = 1))]
     pub challenges: Vec<ChallengeType>,
     /// Where DNS records are written. Optional: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,6 +167,7 @@ pub struct DnsProvider {
     pub route53: Option<Route53>,
     /// A provider of the `dns-update` crate, by its name there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
     pub provider: Option<String>,
     /// What that provider needs, by its names there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -180,6 +190,7 @@ pub struct Rfc2136 {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TsigKey {
     /// The name of the key.
+    #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// `hmac-sha256`, `hmac-sha384` or `hmac-sha512`.
     pub algorithm: TsigAlgorithm,
@@ -219,6 +230,7 @@ pub struct Route53 {}
 pub struct SecretReference {
     /// A file below `files.read`; one trailing line end is ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "relative-path"))]
     pub file: Option<String>,
     /// A Kubernetes Secret in clavigerd's own namespace; comes with the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -232,6 +244,7 @@ pub struct SecretKey {
     /// The Secret.
     pub name: Name,
     /// The key in it.
+    #[schemars(extend("format" = "secret-key"))]
     pub key: String,
 }
 
@@ -273,7 +286,7 @@ pub struct AcmeIssuer {
     pub directory: String,
     /// `mailto:` addresses for the CA. Optional: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-items-format" = "mailto"))]
+    #[schemars(length(max = 16), extend("x-items-format" = "mailto"))]
     pub contacts: Vec<String>,
     /// Roots, PEM, that the directory's server certificate and the issued chain must end at. Optional: the system's for the
     /// server, whatever the CA answers for the chain.

@@ -72,6 +72,22 @@ pub enum KeySpec {
 }
 
 impl KeySpec {
+    /// Every kind, in alphabetical order.
+    pub const ALL: [Self; 12] = [
+        Self::EccNistP256,
+        Self::EccNistP384,
+        Self::Hmac256,
+        Self::Hmac384,
+        Self::Hmac512,
+        Self::MlDsa44,
+        Self::MlDsa65,
+        Self::MlDsa87,
+        Self::Rsa2048,
+        Self::Rsa3072,
+        Self::Rsa4096,
+        Self::SymmetricDefault,
+    ];
+
     /// The word of AWS KMS.
     pub const fn word(self) -> &'static str {
         match self {

@@ -136,12 +136,18 @@ impl FromStr for DnsName {
         let lower = found.to_ascii_lowercase();
         let base = lower.strip_prefix("*.").unwrap_or(&lower);
         let numeric_end = base.rsplit('.').next().is_none_or(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-        if is_subdomain(base) && lower.len() <= 253 && base.contains('.') && !numeric_end {
+        if is_subdomain(base) && lower.len() <= 253 && base.contains('.') && !numeric_end && is_canonical(base) {
             Ok(Self(lower.into()))
         } else {
             Err(BadName { what: "DnsName", found: found.to_owned(), accepted: Self::ACCEPTED })
         }
     }
+}
+
+/// Whether every label in punycode stands for a name and is its only spelling (RFC 5891 section 5.4).
+fn is_canonical(base: &str) -> bool {
+    let encoded = base.split('.').any(|label| label.starts_with("xn--"));
+    !encoded || matches!(url::Host::parse(base), Ok(url::Host::Domain(domain)) if domain == base)
 }
 
 impl TryFrom<String> for DnsName {
@@ -201,7 +207,7 @@ impl Kind {
             Self::CustomHostname => &["customhostnames", "hostname", "hostnames", "clvhost"],
             Self::Environment => &["environments", "env", "envs", "clvenv"],
             Self::KmsKey => &["kmskeys", "key", "keys", "clvkey"],
-            Self::TlsCertificate => &["tlscertificates", "certificate", "certificates", "clvcert"],
+            Self::TlsCertificate => &["tlscertificates", "certificate", "certificates", "cert", "certs", "clvcert"],
         }
     }
 }
@@ -258,6 +264,7 @@ mod tests {
     #[test]
     fn a_host_name_has_one_canonical_form() {
         assert_eq!("WWW.Example.COM".parse::<DnsName>().unwrap().as_str(), "www.example.com");
+        assert_eq!("XN--Mnchen-3YA.example".parse::<DnsName>().unwrap().as_str(), "xn--mnchen-3ya.example");
         assert!("*.example.com".parse::<DnsName>().unwrap().is_wildcard());
     }
 
@@ -274,6 +281,10 @@ mod tests {
             "ex ample.com",
             "münchen.example",
             "a.example.",
+            "xn--a.example",
+            "a\u{202e}.example",
+            "1.2.3",
+            "2001:db8::1",
         ] {
             assert!(odd.parse::<DnsName>().is_err(), "{odd} should be refused");
         }

@@ -3,11 +3,14 @@
 //! Sockets, folders, commands and addresses stand here and never in a resource, because whoever may write a resource must not
 //! gain a file, a command or a network address by it.
 
+mod read;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::read::read;
 use crate::{moment::Span, name::Name};
 
 /// The settings. Relative paths are relative to the settings file.
@@ -27,6 +30,7 @@ pub struct Settings {
     pub files: Files,
     /// Commands that an outlet may name as `reload`. Optional: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-keys-format" = "name"))]
     pub hooks: BTreeMap<Name, Hook>,
     /// The listener that answers http-01 for all environments. Optional: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,6 +68,7 @@ fn default_metrics() -> Listen {
 pub struct Source {
     /// A folder of YAML documents, watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
     pub directory: Option<String>,
     /// Custom resources; comes with the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +85,7 @@ pub struct Kubernetes {}
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct State {
     /// The folder of the embedded database and the audit journal, created 0700; a second daemon is refused.
+    #[schemars(length(min = 1, max = 4096))]
     pub directory: String,
 }
 
@@ -89,9 +95,11 @@ pub struct State {
 pub struct Files {
     /// Documents may read below it. Optional: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
     pub read: Option<String>,
     /// Documents may write below it. Optional: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
     pub write: Option<String>,
 }
 
@@ -126,11 +134,11 @@ pub struct Listen {
 pub struct Endpoints {
     /// AWS KMS by Region.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("x-values-format" = "endpoint-url"))]
+    #[schemars(extend("x-keys-format" = "aws-region", "x-values-format" = "endpoint-url"))]
     pub kms: BTreeMap<String, String>,
     /// AWS STS by Region.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("x-values-format" = "endpoint-url"))]
+    #[schemars(extend("x-keys-format" = "aws-region", "x-values-format" = "endpoint-url"))]
     pub sts: BTreeMap<String, String>,
     /// Cloudflare's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]

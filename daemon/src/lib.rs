@@ -1,2 +1,25 @@
 //! clavigerd: the daemon around `claviger-core`.
+//!
+//! [`app`] wires everything; [`drive`] runs the agenda; [`adapters`] play the ports, a folder for each product; [`layers`] lie around
+//! the outside; [`admin`] answers people and the product's backend; [`sight`] is what one sees. `dev` is the same app beside
+//! simulators.
+
 pub mod adapters;
+pub mod admin;
+pub mod app;
+pub mod args;
+pub mod commands;
+#[cfg(feature = "dev")]
+pub mod dev;
+pub mod drive;
+pub mod fleet;
+pub mod journal;
+pub mod layers;
+pub mod ledger;
+pub mod serve;
+pub mod sight;
+pub mod source;
+pub mod wiring;
+
+/// The release.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,2 +1,7 @@
-//! Daemon.
-fn main() {}
+//! clavigerd.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    clavigerd::commands::main()
+}

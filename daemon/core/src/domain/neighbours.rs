@@ -31,8 +31,8 @@ impl Neighbours {
 pub enum Share {
     /// The accounts of the environment.
     Accounts(BTreeMap<IssuerName, Account>, BTreeMap<IssuerName, (Reason, String)>),
-    /// The issuers that a certificate wants.
-    Demand(BTreeSet<IssuerName>),
+    /// The issuers that a certificate wants, and the one that its order in flight is at.
+    Demand(BTreeSet<IssuerName>, Option<IssuerName>),
     /// A key of the environment: usable by its ARN, or why not.
     Key(Result<String, Reason>),
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use claviger_config::{EnvironmentName, Kind, ObjectName};
+use claviger_config::{EnvironmentName, IssuerName, Kind, ObjectName};
 
 use crate::domain::neighbours::{Neighbours, Share};
 
@@ -10,7 +10,7 @@ use crate::domain::neighbours::{Neighbours, Share};
 #[derive(Debug, Default)]
 pub struct Board {
     environments: BTreeMap<EnvironmentName, Neighbours>,
-    demands: BTreeMap<ObjectName, std::collections::BTreeSet<claviger_config::IssuerName>>,
+    orders: BTreeMap<ObjectName, IssuerName>,
 }
 
 /// Which kinds of an environment look again because something changed.
@@ -41,6 +41,16 @@ impl Board {
         environment.and_then(|environment| self.environments.get(environment)).cloned().unwrap_or_default()
     }
 
+    /// The issuer that a certificate's order in flight is at.
+    pub fn order_at(&self, certificate: &ObjectName) -> Option<&IssuerName> {
+        self.orders.get(certificate)
+    }
+
+    /// The thumbprint of an account's key.
+    pub fn thumbprint(&self, environment: &EnvironmentName, issuer: &IssuerName) -> Option<&str> {
+        self.environments.get(environment)?.accounts.get(issuer).map(|account| account.thumbprint.as_str())
+    }
+
     /// Takes in what a subject tells; says who must look again.
     pub fn tell(&mut self, environment: &EnvironmentName, from: &ObjectName, share: Share) -> Option<Wakes> {
         let known = self.environments.entry(environment.clone()).or_default();
@@ -50,10 +60,13 @@ impl Board {
                 (known.accounts, known.refused) = (accounts, refused);
                 changed.then_some(Wakes::Certificates)
             }
-            Share::Demand(issuers) => {
+            Share::Demand(issuers, order) => {
                 let new = !issuers.is_subset(&known.demand);
-                known.demand.extend(issuers.iter().cloned());
-                self.demands.insert(from.clone(), issuers);
+                known.demand.extend(issuers);
+                match order {
+                    Some(issuer) => self.orders.insert(from.clone(), issuer),
+                    None => self.orders.remove(from),
+                };
                 new.then_some(Wakes::Environment)
             }
             Share::Key(key) => {

@@ -24,7 +24,7 @@ use crate::{
         failure::{Done, Failure, Retry, Stops},
         noun::{Noun, OutOfTurn, View, Viewed},
         plan::{self, Plan, Step},
-        record::{Ask, Record, Said, Seen},
+        record::{Ask, Intent, Record, Said, Seen},
     },
     ports::{Clock, Commit, Source, Version},
     report,
@@ -59,6 +59,8 @@ pub struct Told<'a> {
     pub name: &'a ObjectName,
     /// Its environment.
     pub environment: Option<&'a EnvironmentName>,
+    /// The host name, of a custom host name.
+    pub hostname: Option<&'a claviger_config::DnsName>,
     /// The plan.
     pub plan: &'a Plan,
     /// What was said before.
@@ -73,13 +75,22 @@ pub struct Told<'a> {
 pub struct Keeper<N: Noun> {
     common: Arc<Common>,
     kept: Mutex<BTreeMap<ObjectName, Box<Kept<N>>>>,
+    /// How subjects looked when they went out on the pass that they are on.
+    out: Mutex<BTreeMap<ObjectName, Box<Explained>>>,
 }
 
 struct Kept<N: Noun> {
     seen: Seen<N>,
-    stored: Option<(Record<N::Memory>, Version)>,
+    stored: Option<Stored>,
     plan: Plan,
     wanted: Option<Arc<Wanted>>,
+}
+
+/// What the store holds, as far as a comparison needs it: the record itself would take its memory twice.
+struct Stored {
+    intent: Option<Intent>,
+    digest: u64,
+    version: Version,
 }
 
 /// How a pass ended.
@@ -163,7 +174,7 @@ pub struct Rehearsed {
 impl<N: Noun> Keeper<N> {
     /// A keeper that knows nothing yet.
     pub fn new(common: Arc<Common>) -> Self {
-        Self { common, kept: Mutex::default() }
+        Self { common, kept: Mutex::default(), out: Mutex::default() }
     }
 
     /// Brings one subject on until it rests.
@@ -171,6 +182,12 @@ impl<N: Noun> Keeper<N> {
     /// # Errors
     /// When the store fails, or claviger has a fault.
     pub async fn pass(&self, name: &ObjectName) -> Result<Rested, PassError> {
+        let ended = self.run(name).await;
+        lock(&self.out).remove(name);
+        ended
+    }
+
+    async fn run(&self, name: &ObjectName) -> Result<Rested, PassError> {
         let mut kept = self.take(name).await?;
         let wanted = self.common.source.wanted(name);
         let spec = wanted.as_ref().and_then(|wanted| Some((N::spec(&wanted.spec)?, wanted)));
@@ -244,9 +261,7 @@ impl<N: Noun> Keeper<N> {
         if failure.reason != Reason::ClaimedElsewhere || failure.done == Done::Unknown {
             return Err(PassError::Store(failure)); // forget, and read what is there
         }
-        if let Some((record, _)) = &kept.stored {
-            kept.seen.record = record.clone();
-        }
+        kept.seen.record.intent = kept.stored.as_ref().and_then(|stored| stored.intent.clone()); // nothing was begun
         let next = Some(now + claviger_config::Span::minutes(10));
         let plan = Plan { fix: failure.fix, ..Plan::rest(next, failure.reason).saying(failure.message) };
         let said = &mut kept.seen.record.said;
@@ -288,19 +303,29 @@ impl<N: Noun> Keeper<N> {
         kept.seen.note(wanted, plan, ready, at);
         let environment = wanted.environment.as_ref().map(|at| &at.name);
         let now = &kept.seen.record.said;
-        self.common.listener.hear(Told { name, environment, plan, before: before.as_ref(), now, at });
+        let hostname = match &wanted.spec {
+            claviger_config::desired::Spec::CustomHostname(spec) => Some(&spec.hostname),
+            _ => None,
+        };
+        self.common.listener.hear(Told { name, environment, hostname, plan, before: before.as_ref(), now, at });
     }
 
     async fn take(&self, name: &ObjectName) -> Result<Box<Kept<N>>, PassError> {
         let kept = lock(&self.kept).remove(name);
         if let Some(kept) = kept {
+            lock(&self.out).insert(name.clone(), Box::new(self.explain(&kept)));
             return Ok(kept);
         }
         let stored = self.common.world.load(name).await.map_err(PassError::Store)?;
-        let stored = stored.map(|(body, version)| read(name, &body).map(|record| (record, version)));
-        let stored = stored.transpose().map_err(PassError::Store)?;
         let blank = || Record::blank(self.common.clock.draw(), self.common.clock.now());
-        let record = stored.as_ref().map_or_else(blank, |(record, _)| record.clone());
+        let (record, stored) = match stored {
+            None => (blank(), None),
+            Some((body, version)) => {
+                let record: Record<N::Memory> = read(name, &body).map_err(PassError::Store)?;
+                let stored = Stored { intent: record.intent.clone(), digest: digest(&body), version };
+                (record, Some(stored))
+            }
+        };
         let plan = Plan::rest(None, record.said.reason);
         Ok(Box::new(Kept { seen: Seen::new(record), stored, plan, wanted: None }))
     }
@@ -313,18 +338,21 @@ impl<N: Noun> Keeper<N> {
         plan: &Plan,
         claims: &[(&'static str, String)],
     ) -> Result<(), Failure> {
-        let (record, old) = (&kept.seen.record, kept.stored.as_ref().map(|(old, _)| old));
+        let (record, old) = (&kept.seen.record, kept.stored.as_ref());
         let intent_changed = old.and_then(|old| old.intent.as_ref()) != record.intent.as_ref();
-        if !(intent_changed || plan.step == Step::Rest && old != Some(record)) {
+        if !intent_changed && plan.step != Step::Rest {
             return Ok(());
         }
         let body = serde_json::to_string(record).map_err(|error| {
             Failure::new(Reason::StoreFailed, format!("a record could not be written as JSON: {error}"))
         })?;
-        let expected = kept.stored.as_ref().map(|(_, version)| *version);
-        let environment = record.environment.as_ref();
+        let digest = digest(&body);
+        if old.is_some_and(|old| old.digest == digest) {
+            return Ok(());
+        }
+        let (expected, environment) = (old.map(|old| old.version), record.environment.as_ref());
         let version = self.common.world.commit(Commit { name, environment, body: &body, expected, claims }).await?;
-        kept.stored = Some((record.clone(), version));
+        kept.stored = Some(Stored { intent: record.intent.clone(), digest, version });
         Ok(())
     }
 
@@ -349,6 +377,7 @@ impl<N: Noun> Keeper<N> {
         let claims = self.claims(&kept);
         let done = self.commit(name, &mut kept, &plan, &claims).await.map_err(PassError::Store);
         lock(&self.kept).insert(name.clone(), kept);
+        lock(&self.out).remove(name);
         done
     }
 
@@ -364,25 +393,32 @@ impl<N: Noun> Keeper<N> {
         Some(with(View { spec: N::spec(&wanted.spec)?, wanted, seen: &kept.seen, neighbours: &neighbours, now }))
     }
 
-    /// Every subject that is known, as it is shown. One that is out on a pass is left out of this look.
+    /// Every subject that is known, as it is shown; one that is out on a pass as it was before.
     pub fn each(&self, mut with: impl FnMut(&ObjectName, Shown)) {
         for (name, kept) in lock(&self.kept).iter() {
             with(name, self.show(kept));
         }
+        for (name, explained) in lock(&self.out).iter() {
+            with(name, explained.shown.clone());
+        }
     }
 
-    /// One subject as it is shown; `None` while it is out on a pass or not known.
+    /// One subject as it is shown; `None` while it is not known.
     pub fn shown(&self, name: &ObjectName) -> Option<Shown> {
-        lock(&self.kept).get(name).map(|kept| self.show(kept))
+        let kept = lock(&self.kept).get(name).map(|kept| self.show(kept));
+        kept.or_else(|| lock(&self.out).get(name).map(|explained| explained.shown.clone()))
     }
 
-    /// One subject explained.
+    /// One subject explained; `None` while it is not known.
     pub fn explained(&self, name: &ObjectName) -> Option<Explained> {
-        let kept = lock(&self.kept);
-        let kept = kept.get(name)?;
+        let kept = lock(&self.kept).get(name).map(|kept| self.explain(kept));
+        kept.or_else(|| lock(&self.out).get(name).map(|explained| (**explained).clone()))
+    }
+
+    fn explain(&self, kept: &Kept<N>) -> Explained {
         let record = &kept.seen.record;
         let because = if record.trouble.is_some() { "BackOff".to_owned() } else { kept.plan.reason.word().to_owned() };
-        Some(Explained {
+        Explained {
             shown: self.show(kept),
             message: kept.plan.message.clone(),
             fix: kept.plan.fix.clone(),
@@ -390,7 +426,7 @@ impl<N: Noun> Keeper<N> {
             steps: N::steps(&self.view(kept)),
             history: record.history.iter().rev().cloned().collect(),
             next: kept.plan.next.map(|at| ExplainedNext { at: at.to_second(), because }),
-        })
+        }
     }
 
     fn show(&self, kept: &Kept<N>) -> Shown {
@@ -400,7 +436,7 @@ impl<N: Noun> Keeper<N> {
             wanted: kept.wanted.clone(),
             environment: kept.seen.record.environment.clone(),
             generation: kept.seen.record.generation,
-            revision: kept.stored.as_ref().map_or(0, |(_, version)| version.0),
+            revision: kept.stored.as_ref().map_or(0, |stored| stored.version.0),
             said: kept.seen.record.said.clone(),
             status: N::status(&view, common.clone()),
             common,
@@ -425,7 +461,7 @@ impl<N: Noun> Keeper<N> {
         let plan = plan?;
         let effects = if let Step::Act(effect) = &plan.step { vec![effect.clone()] } else { Vec::new() };
         let rests = effects.is_empty().then(|| (plan.reason, plan.message.clone()));
-        let revision = kept.stored.as_ref().map_or(0, |(_, version)| version.0);
+        let revision = kept.stored.as_ref().map_or(0, |stored| stored.version.0);
         Some(Rehearsed { effects, generation: kept.seen.record.generation, revision, rests })
     }
 
@@ -438,6 +474,11 @@ impl<N: Noun> Keeper<N> {
     pub const fn kind(&self) -> Kind {
         N::KIND
     }
+}
+
+/// FNV-1a: the same in every build, good enough to see a change.
+fn digest(body: &str) -> u64 {
+    body.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 fn pays(step: &Step) -> &'static [Class] {

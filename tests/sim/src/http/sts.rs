@@ -131,7 +131,6 @@ const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::http::trial::world;
 
     #[tokio::test]

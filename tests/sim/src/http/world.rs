@@ -11,10 +11,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Front, kms, server, sts};
+use super::{Front, acme, cloudflare, dns, kms, server, sts};
 use crate::fault::{Faults, Moment, Seen, Service};
 use crate::keep::Keep;
 use crate::lock;
+use crate::model::acme::Acme;
+use crate::model::cloudflare::Cloudflare;
+use crate::model::dns::Dns;
 use crate::model::kms::Kms;
 
 /// What a world is made of.
@@ -57,6 +60,12 @@ impl fmt::Debug for Options {
 /// Fixed ports; 0 lets the system pick one, or takes the one that the state folder remembers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
+    /// The ACME CA.
+    pub acme: u16,
+    /// Cloudflare's API.
+    pub cloudflare: u16,
+    /// The name servers, over UDP and TCP.
+    pub dns: u16,
     /// AWS KMS.
     pub kms: u16,
     /// AWS STS.
@@ -66,6 +75,12 @@ pub struct Ports {
 /// Where the simulators listen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addresses {
+    /// The directory of the ACME CA.
+    pub acme: String,
+    /// The base of Cloudflare's API, up to `/client/v4`.
+    pub cloudflare: String,
+    /// The first name server.
+    pub dns: SocketAddr,
     /// Endpoint of KMS, for all Regions.
     pub kms: String,
     /// Endpoint of STS, for all Regions.
@@ -111,11 +126,25 @@ impl World {
         let ports = options.ports.or(ports_kept.load()?.unwrap_or_default());
         let shared = Arc::new(Shared::load(options)?);
         let mut taken = Ports::default();
+        let acme = shared.listen(acme::FRONT, ports.acme, &mut taken.acme).await?;
+        let cloudflare = shared.listen(cloudflare::FRONT, ports.cloudflare, &mut taken.cloudflare).await?;
+        let servers = lock(&shared.dns).servers.len();
+        let dns = dns::listen(&shared, ports.dns, servers).await?;
+        taken.dns = dns.port();
         let kms = shared.listen(kms::FRONT, ports.kms, &mut taken.kms).await?;
         let sts = shared.listen(sts::FRONT, ports.sts, &mut taken.sts).await?;
         ports_kept.save(&Mutex::new(taken))?;
-        let addresses = Addresses { kms: format!("http://{kms}"), sts: format!("http://{sts}") };
-        Ok(Running { shared, addresses })
+        shared.tasks.spawn(acme::validate(Arc::clone(&shared), format!("http://{acme}")));
+        let addresses = Addresses {
+            acme: format!("http://{acme}/dir"),
+            cloudflare: format!("http://{cloudflare}{}", cloudflare::BASE),
+            dns,
+            kms: format!("http://{kms}"),
+            sts: format!("http://{sts}"),
+        };
+        let running = Running { shared, addresses };
+        running.keep()?;
+        Ok(running)
     }
 }
 
@@ -129,6 +158,21 @@ impl Running {
     /// Where everything listens.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// Locks the CA, to steer and to look. Calls wait meanwhile. Whoever needs DNS too locks it after the CA.
+    pub fn acme(&self) -> MutexGuard<'_, Acme> {
+        lock(&self.shared.acme)
+    }
+
+    /// Locks Cloudflare, to steer and to look. Calls wait meanwhile. Whoever needs DNS too locks it after Cloudflare.
+    pub fn cloudflare(&self) -> MutexGuard<'_, Cloudflare> {
+        lock(&self.shared.cloudflare)
+    }
+
+    /// Locks DNS, to steer and to look. Calls wait meanwhile.
+    pub fn dns(&self) -> MutexGuard<'_, Dns> {
+        lock(&self.shared.dns)
     }
 
     /// Locks KMS and STS, to steer and to look. Calls wait meanwhile.
@@ -179,24 +223,41 @@ impl fmt::Debug for Running {
 pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) faults: Faults,
+    pub(crate) acme: Mutex<Acme>,
+    pub(crate) cloudflare: Mutex<Cloudflare>,
+    pub(crate) dns: Mutex<Dns>,
     pub(crate) kms: Mutex<Kms>,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
     calls: Mutex<BTreeMap<(Service, String), u64>>,
+    acme_kept: Keep,
+    cloudflare_kept: Keep,
+    dns_kept: Keep,
     kms_kept: Keep,
 }
 
 impl Shared {
     fn load(options: Options) -> io::Result<Self> {
         let folder = options.state.as_deref();
-        let kms_kept = Keep::new(folder, "kms.json");
-        let kms = kms_kept.load()?.unwrap_or_else(|| Kms::new(options.seed, options.unkind));
+        let (seed, unkind) = (options.seed, options.unkind);
+        let names = ["acme.json", "cloudflare.json", "dns.json", "kms.json"];
+        let [acme_kept, cloudflare_kept, dns_kept, kms_kept] = names.map(|name| Keep::new(folder, name));
+        let acme = acme_kept.load()?.unwrap_or_else(|| Acme::new(seed, (options.now)(), unkind));
+        let cloudflare = cloudflare_kept.load()?.unwrap_or_else(|| Cloudflare::new(seed, unkind));
+        let dns = dns_kept.load()?.unwrap_or_else(|| Dns::new(unkind));
+        let kms = kms_kept.load()?.unwrap_or_else(|| Kms::new(seed, unkind));
         Ok(Self {
+            acme: Mutex::new(acme),
+            cloudflare: Mutex::new(cloudflare),
+            dns: Mutex::new(dns),
             faults: Faults::new(options.seed),
             kms: Mutex::new(kms),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             calls: Mutex::default(),
+            acme_kept,
+            cloudflare_kept,
+            dns_kept,
             kms_kept,
             options,
         })
@@ -217,8 +278,10 @@ impl Shared {
     /// Writes down the model behind a service.
     pub(crate) fn keep(&self, service: Service) -> io::Result<()> {
         match service {
+            Service::Acme => self.acme_kept.save(&self.acme),
+            Service::Cloudflare => self.cloudflare_kept.save(&self.cloudflare),
+            Service::Dns => self.dns_kept.save(&self.dns),
             Service::Kms | Service::Sts => self.kms_kept.save(&self.kms),
-            _ => Ok(()),
         }
     }
 
@@ -235,7 +298,13 @@ impl Ports {
     /// Own wishes first, then what was kept.
     fn or(self, kept: Self) -> Self {
         let pick = |wish, kept| if wish == 0 { kept } else { wish };
-        Self { kms: pick(self.kms, kept.kms), sts: pick(self.sts, kept.sts) }
+        Self {
+            acme: pick(self.acme, kept.acme),
+            cloudflare: pick(self.cloudflare, kept.cloudflare),
+            dns: pick(self.dns, kept.dns),
+            kms: pick(self.kms, kept.kms),
+            sts: pick(self.sts, kept.sts),
+        }
     }
 }
 

@@ -188,7 +188,8 @@ impl Noun for Certificate {
     }
 
     fn share(view: &View<'_, Self>) -> Option<Share> {
-        view.wanted.refusal.is_none().then(|| Share::Demand(issue::issuer_names(view)))
+        let order = view.seen.record.memory.order.as_ref().map(|order| order.issuer.clone());
+        view.wanted.refusal.is_none().then(|| Share::Demand(issue::issuer_names(view), order))
     }
 
     fn status(view: &Viewed<'_, Self>, common: CommonStatus) -> serde_json::Value {

@@ -226,7 +226,7 @@ fn rest(view: &V<'_>, reason: Reason) -> Plan {
 
 /// Often while something moves, rarely while nothing does: 20 s, a minute, ten minutes, an hour; six hours once it serves.
 fn look_again(view: &V<'_>, last: Moment) -> Moment {
-    let Some(seen) = current(view) else { return last };
+    let Some(seen) = current(view) else { return last + Span::minutes(10) };
     let waited = view.seen.record.memory.since.map_or(Span(0), |since| last.since(since));
     let step = match waited {
         _ if serves(seen) && reachable(view) => Span::hours(6),

@@ -3,8 +3,8 @@ use crate::adapters::craft::keys::PrivateKey;
 use claviger_config::KeyAlgorithm;
 use proptest::prelude::*;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyUsagePurpose, SanType, SerialNumber,
 };
 use std::sync::OnceLock;
 
@@ -394,6 +394,15 @@ fn a_chain_is_given_back_clean_and_in_parts() {
     assert_eq!(Chain::read(chain.pem().as_bytes()).unwrap(), chain);
     assert!(!chain.pem().contains("subject="));
     assert_eq!(chain.pem().lines().filter(|line| line.starts_with("-----BEGIN")).count(), 2);
+}
+
+#[test]
+fn a_certificate_that_says_a_thing_twice_is_refused() {
+    let mut parameters = sound_leaf();
+    let again = |value| CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![4, 1, value]);
+    parameters.custom_extensions = vec![again(1), again(2)];
+    let position = Position(1);
+    assert_eq!(World::new().judge(&parameters), [ChainFault::Unreadable { position }]);
 }
 
 #[test]

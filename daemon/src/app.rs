@@ -1,0 +1,311 @@
+//! The composition root: settings to a running daemon.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use claviger_config::{
+    Kind, ObjectName,
+    admin::Finding,
+    settings::{Listen, Settings},
+};
+use claviger_core::ports::Store;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    adapters::{
+        clock::Pace,
+        directory::{self, Watch},
+        sqlite::SqliteStore,
+    },
+    admin,
+    drive::Driver,
+    fleet::Fleet,
+    journal::Journal,
+    serve,
+    sight::{health, metrics::Metrics},
+    source::{Changed, Documents},
+    wiring,
+};
+
+/// What the listeners share.
+pub struct Shared {
+    /// The time.
+    pub clock: Arc<dyn Pace>,
+    /// What shall be.
+    pub documents: Arc<Documents>,
+    /// The scheduler.
+    pub driver: Arc<Driver>,
+    /// The subjects.
+    pub fleet: Arc<Fleet>,
+    /// The audit journal.
+    pub journal: Arc<Journal>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Memory.
+    pub store: Arc<SqliteStore>,
+}
+
+/// Why it did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Documents are wrong at the very first start.
+    #[error("{} error(s) in the documents; nothing is done before the first start is clean", .0.len())]
+    Documents(Vec<Finding>),
+    /// The folder of state cannot be used.
+    #[error("the state folder cannot be used")]
+    State(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An address cannot be listened at.
+    #[error("{what} cannot listen at `{address}`; free the address or change the setting `{setting}`")]
+    Listen {
+        /// Which listener.
+        what: &'static str,
+        /// Where.
+        address: String,
+        /// Its setting.
+        setting: &'static str,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A part cannot be built.
+    #[error("{what} cannot be started: {why}")]
+    Part {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
+    /// The store does not answer.
+    #[error("the store does not answer: {0}")]
+    Store(String),
+}
+
+impl StartError {
+    /// 2 when the user must mend settings, documents or folders; 1 otherwise.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Documents(_) | Self::Listen { .. } | Self::State(_) => 2,
+            Self::Part { .. } | Self::Store(_) => 1,
+        }
+    }
+}
+
+/// The daemon.
+pub struct App;
+
+/// A daemon that runs.
+pub struct Running {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    driving: JoinHandle<()>,
+    watching: JoinHandle<()>,
+    addresses: Addresses,
+    socket: Option<PathBuf>,
+}
+
+/// Where it listens.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    /// The admin socket.
+    pub admin: Option<PathBuf>,
+    /// Metrics.
+    pub metrics: Option<std::net::SocketAddr>,
+    /// http-01.
+    pub http01: Option<std::net::SocketAddr>,
+}
+
+impl App {
+    /// Starts everything. Relative paths are relative to `base`.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(settings: Settings, base: &Path, clock: Arc<dyn Pace>) -> Result<Running, StartError> {
+        let metrics = Arc::new(Metrics::new().map_err(|error| part("metrics", &error))?);
+        // A log that runs already is somebody else's, for example a test's.
+        if let Err(why) = crate::sight::log::start(settings.log.format, metrics.log_lines_lost()) {
+            tracing::debug!("{why}");
+        }
+        let (store, journal, state) = wiring::stores(&settings, base, &clock)?;
+        let kept = store.accepted().await.map_err(|failure| StartError::Store(failure.message))?;
+        let documents = Arc::new(Documents::new((&settings).into(), Documents::incumbents(&kept)));
+        let folder = base.join(settings.source.directory.as_deref().unwrap_or_default());
+        let first = kept.is_empty();
+        let settled = documents.judge(&directory::read(&folder));
+        if first && !settled.findings.is_empty() {
+            return Err(StartError::Documents(settled.findings));
+        }
+        let changed = documents.put_in_force(settled);
+        let parts = wiring::Parts {
+            settings: &settings,
+            base,
+            clock: &clock,
+            metrics: &metrics,
+            store: &store,
+            journal: &journal,
+            state: &state,
+            documents: &documents,
+        };
+        let fleet = Arc::new(wiring::fleet(&parts)?);
+        let driver = Driver::new(Arc::clone(&fleet), Arc::clone(&documents), Arc::clone(&clock));
+        let shared = Arc::new(Shared { clock, documents, driver, fleet, journal, metrics, store });
+        remember(&shared, changed).await;
+        begin(&shared).await?;
+        let stop = CancellationToken::new();
+        let addresses = listen(&settings, base, &shared, &stop).await?;
+        let driving = tokio::spawn({
+            let driver = Arc::clone(&shared.driver);
+            async move { driver.run().await }
+        });
+        let watching = tokio::spawn(watch(folder, Arc::clone(&shared), stop.clone()));
+        tracing::info!(objects = shared.fleet.count(), "clavigerd {} runs", crate::VERSION);
+        let socket = addresses.admin.clone();
+        Ok(Running { shared, stop, driving, watching, addresses, socket })
+    }
+}
+
+impl Running {
+    /// What the listeners share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Stops: passes that are out come to their end, everything else is dropped.
+    pub async fn stop(self) {
+        self.shared.driver.stop();
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(20), self.driving).await;
+        self.stop.cancel();
+        self.watching.abort();
+        if let Some(socket) = &self.socket {
+            let _ = std::fs::remove_file(socket);
+        }
+    }
+
+    /// Runs until it is told to end, or the disk loses what it was given.
+    pub async fn until_signal(self) -> ExitCode {
+        let mut broken = self.shared.store.broken();
+        let code = tokio::select! {
+            () = signalled() => ExitCode::SUCCESS,
+            lost = broken.wait_for(Option::is_some) => {
+                let why = lost.ok().and_then(|lost| lost.clone()).unwrap_or_default();
+                tracing::error!("the store is broken, the daemon ends so that nothing is built on it: {why}");
+                ExitCode::FAILURE
+            }
+        };
+        tracing::info!("clavigerd ends");
+        self.stop().await;
+        code
+    }
+}
+
+/// SIGINT or SIGTERM.
+pub(crate) async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+fn part(what: &'static str, error: &dyn std::fmt::Display) -> StartError {
+    StartError::Part { what, why: error.to_string() }
+}
+
+/// Puts everything that is known on the agenda: documents, host names of the API, and records whose document is gone.
+async fn begin(shared: &Shared) -> Result<(), StartError> {
+    let failed = |failure: claviger_core::domain::failure::Failure| StartError::Store(failure.message);
+    for at in shared.documents.environments() {
+        crate::ledger::load(shared, &at).await.map_err(failed)?;
+    }
+    let mut names: Vec<ObjectName> = shared.store.names().await.map_err(failed)?;
+    shared.documents.each(|name, _| names.push(name.clone()));
+    names.sort();
+    names.dedup();
+    let first = |name: &ObjectName| !matches!(name.kind, Kind::KmsKey | Kind::Environment);
+    names.sort_by_key(first);
+    names.into_iter().for_each(|name| shared.driver.put(name));
+    Ok(())
+}
+
+async fn listen(
+    settings: &Settings,
+    base: &Path,
+    shared: &Arc<Shared>,
+    stop: &CancellationToken,
+) -> Result<Addresses, StartError> {
+    let failed = |what, listen: &Listen, setting| {
+        let address = listen.listen.clone();
+        move |cause| StartError::Listen { what, address, setting, cause }
+    };
+    let mut addresses = Addresses::default();
+    if let Some(http01) = &settings.http01 {
+        let address = wiring::http01(&http01.listen, shared, stop).await;
+        addresses.http01 = Some(address.map_err(failed("the http-01 listener", http01, "http01.listen"))?);
+    }
+    let routes = health::routes(Arc::clone(shared));
+    let address = health::serve(&settings.metrics.listen, routes, stop.clone()).await;
+    addresses.metrics = Some(address.map_err(failed("metrics", &settings.metrics, "metrics.listen"))?);
+    let path = base.join(settings.admin.listen.strip_prefix("unix:").unwrap_or(&settings.admin.listen));
+    let socket = wiring::socket(&path).map_err(failed("the admin API", &settings.admin, "admin.listen"))?;
+    tokio::spawn(serve::unix(socket, admin::routes(admin::Admin::of(shared)), stop.clone()));
+    addresses.admin = Some(path);
+    Ok(addresses)
+}
+
+/// Reads the folder again whenever something happened in it.
+async fn watch(folder: PathBuf, shared: Arc<Shared>, stop: CancellationToken) {
+    let mut watch = Watch::start(&folder);
+    loop {
+        tokio::select! {
+            () = watch.next() => reload(&folder, &shared).await,
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn reload(folder: &Path, shared: &Arc<Shared>) {
+    let (folder, documents) = (folder.to_owned(), Arc::clone(&shared.documents));
+    let judged = tokio::task::spawn_blocking(move || documents.judge(&directory::read(&folder))).await;
+    let Ok(settled) = judged else { return };
+    for finding in &settled.findings {
+        tracing::debug!("{}:{}:{}: {}", finding.file, finding.line, finding.column, finding.message);
+    }
+    let changed = shared.documents.put_in_force(settled);
+    if changed.news {
+        for finding in shared.documents.view().rejected {
+            let place = format!("{}:{}:{}", finding.file, finding.line, finding.column);
+            tracing::warn!(code = finding.code, reason = "DocumentRejected", "{place}: {}", finding.message);
+        }
+    }
+    let objects = changed.objects.clone();
+    remember(shared, changed).await;
+    objects.into_iter().for_each(|name| shared.driver.put(name));
+}
+
+/// What is in force is what a restart goes on with.
+async fn remember(shared: &Shared, changed: Changed) {
+    if changed.accepted.is_empty() {
+        return;
+    }
+    if let Err(failure) = shared.store.keep_accepted(changed.accepted).await {
+        tracing::error!(reason = failure.reason.word(), "accepted documents could not be kept: {}", failure.message);
+    }
+    crate::ledger::claim_documents(shared).await;
+}
+

@@ -1,0 +1,132 @@
+//! From the command line to an exit code: 0 fine, 1 failed, 2 settings or documents are wrong.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::Parser;
+use claviger_config::{
+    admin::Finding,
+    document::render::{Severity, render},
+    settings::{self, Settings},
+};
+
+use crate::{
+    adapters::{clock::SystemClock, directory},
+    app::{App, StartError},
+    args::{Arguments, Command},
+    source::Documents,
+};
+
+/// Runs the command that was asked for.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return said(error.exit_code(), error.print()),
+    };
+    match arguments.command {
+        Command::Check(config) => check(&config.config),
+        #[cfg(feature = "dev")]
+        Command::Dev(dev) => block_on(crate::dev::run(dev)),
+        Command::Run(config) => run(&config.config),
+        Command::Version => out(&format!("clavigerd {}\n", crate::VERSION)),
+    }
+}
+
+fn said(code: i32, printed: std::io::Result<()>) -> ExitCode {
+    match (code, printed) {
+        (0, Ok(())) => ExitCode::SUCCESS,
+        (0, Err(_)) => ExitCode::FAILURE,
+        _ => ExitCode::from(2),
+    }
+}
+
+/// Writes what was asked for.
+pub(crate) fn out(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Writes talk; when that is impossible there is nobody to tell.
+pub(crate) fn talk(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+pub(crate) fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            talk(&format!("error: the runtime cannot be started: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads and judges everything; contacts nobody.
+fn check(file: &Path) -> ExitCode {
+    let settings = match read_settings(file) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    let documents = Documents::new((&settings).into(), claviger_config::judge::Incumbents::default());
+    let folder = settings.source.directory.as_deref().map_or_else(PathBuf::new, |folder| base(file).join(folder));
+    let settled = documents.judge(&directory::read(&folder));
+    talk(&render(Severity::Error, &settled.findings));
+    talk(&render(Severity::Refused, &settled.refused));
+    talk(&render(Severity::Note, &settled.notices));
+    if !settled.findings.is_empty() {
+        let count = settled.findings.len();
+        talk(&format!("{count} error{} in {}\n", if count == 1 { "" } else { "s" }, folder.display()));
+        return ExitCode::from(2);
+    }
+    out(&format!("ok: {} objects in {}\n", settled.desired.objects.len(), folder.display()))
+}
+
+fn run(file: &Path) -> ExitCode {
+    let settings = match read_settings(file) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    let base = base(file);
+    block_on(async move {
+        match App::start(settings, &base, Arc::new(SystemClock::new())).await {
+            Ok(running) => running.until_signal().await,
+            Err(error) => failed(&error),
+        }
+    })
+}
+
+/// Says why it did not start.
+pub(crate) fn failed(error: &StartError) -> ExitCode {
+    if let StartError::Documents(findings) = error {
+        talk(&render(Severity::Error, findings));
+    }
+    talk(&format!("error: {error}\n"));
+    let mut cause = std::error::Error::source(error);
+    while let Some(deeper) = cause {
+        talk(&format!("  because: {deeper}\n"));
+        cause = deeper.source();
+    }
+    ExitCode::from(error.exit_code())
+}
+
+fn base(file: &Path) -> PathBuf {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
+
+fn read_settings(file: &Path) -> Result<Settings, ExitCode> {
+    let shown = file.display().to_string();
+    let bytes = std::fs::read(file).map_err(|error| {
+        talk(&format!("error: {shown} cannot be read: {error}\nhint: name the settings file with --config FILE\n"));
+        ExitCode::from(2)
+    })?;
+    settings::read(&shown, &bytes).map_err(|findings: Vec<Finding>| {
+        talk(&render(Severity::Error, &findings));
+        ExitCode::from(2)
+    })
+}

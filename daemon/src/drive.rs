@@ -1,0 +1,212 @@
+//! The agenda on tokio: lends names to passes, sleeps until the next instant, and never longer than a minute, because timers
+//! stand still while a machine is suspended.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use claviger_config::{Kind, Moment, ObjectName, Reason, Span};
+use claviger_core::{
+    domain::plan::Plan,
+    ports::Source,
+    reconcile::{
+        agenda::{Agenda, Depth, Lane, Next, Ticket},
+        board::Wakes,
+        pass::PassError,
+    },
+};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{adapters::clock::Pace, fleet::Fleet, source::Documents};
+
+/// How many passes run at once: they wait for the outside most of the time.
+const PASSES: usize = 64;
+/// The longest sleep.
+const TICK: Duration = Duration::from_secs(60);
+/// After a pass that the store did not let through.
+const STORE_AGAIN: Span = Span::seconds(10);
+
+/// Drives the fleet.
+pub struct Driver {
+    agenda: Mutex<Agenda>,
+    clock: Arc<dyn Pace>,
+    documents: Arc<Documents>,
+    fleet: Arc<Fleet>,
+    heartbeat: AtomicI64,
+    places: Arc<Semaphore>,
+    seen: Mutex<BTreeSet<ObjectName>>,
+    stop: CancellationToken,
+    store_trouble: Mutex<Option<String>>,
+    tasks: TaskTracker,
+    wake: Notify,
+}
+
+impl Driver {
+    /// A driver with an empty agenda.
+    pub fn new(fleet: Arc<Fleet>, documents: Arc<Documents>, clock: Arc<dyn Pace>) -> Arc<Self> {
+        Arc::new(Self {
+            agenda: Mutex::default(),
+            heartbeat: AtomicI64::new(clock.now().0),
+            clock,
+            documents,
+            fleet,
+            places: Arc::new(Semaphore::new(PASSES)),
+            seen: Mutex::default(),
+            stop: CancellationToken::new(),
+            store_trouble: Mutex::default(),
+            tasks: TaskTracker::new(),
+            wake: Notify::new(),
+        })
+    }
+
+    /// Runs until it is stopped; then waits for the passes that are out.
+    pub async fn run(self: &Arc<Self>) {
+        while !self.stop.is_cancelled() {
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { break };
+            self.heartbeat.store(self.clock.now().0, Ordering::Relaxed);
+            match self.next() {
+                Next::Run(name) => self.lend(name, place),
+                Next::Idle(until) => {
+                    drop(place);
+                    self.rest(until).await;
+                }
+            }
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn next(&self) -> Next {
+        let now = self.clock.now();
+        let budgets = self.fleet.common().budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        self.agenda().next(&budgets, now)
+    }
+
+    async fn rest(&self, until: Option<Moment>) {
+        let wait = until.map_or(TICK, |until| self.clock.real_wait(until, TICK));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = self.wake.notified() => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    fn lend(self: &Arc<Self>, name: ObjectName, place: OwnedSemaphorePermit) {
+        let driver = Arc::clone(self);
+        self.tasks.spawn(async move {
+            driver.pass(name).await;
+            drop(place);
+            driver.wake.notify_one();
+        });
+    }
+
+    async fn pass(&self, name: ObjectName) {
+        let now = || self.clock.now();
+        let (plan, wakes) = match self.fleet.pass(&name).await {
+            Ok(rested) => {
+                *lock(&self.store_trouble) = None;
+                (rested.plan, rested.wakes)
+            }
+            Err(error) => (self.failed(&name, error), Vec::new()),
+        };
+        lock(&self.seen).insert(name.clone());
+        let environment = self.environment(&name);
+        let ticket = Ticket { lane: lane(&name, &plan), hurts: plan.hurts.unwrap_or(Moment::MAX), environment };
+        self.agenda().done(name.clone(), &plan, ticket, now());
+        for wakes in wakes {
+            self.wake_neighbours(&name, wakes);
+        }
+    }
+
+    fn failed(&self, name: &ObjectName, error: PassError) -> Plan {
+        let (wait, text) = match error {
+            PassError::Store(failure) => {
+                *lock(&self.store_trouble) = Some(failure.message.clone());
+                (STORE_AGAIN, failure.message)
+            }
+            PassError::Bug(out_of_turn) => (Span::minutes(10), out_of_turn.to_string()),
+            PassError::Restless => {
+                (Span::minutes(10), "a fault in claviger: it does not rest; please report it".to_owned())
+            }
+        };
+        tracing::error!(object = %name, reason = Reason::StoreFailed.word(), "{text}");
+        Plan::rest(Some(self.clock.now() + wait), Reason::StoreFailed).saying(text)
+    }
+
+    fn wake_neighbours(&self, from: &ObjectName, wakes: Wakes) {
+        let Some(environment) = self.environment(from) else { return };
+        let mut woken = Vec::new();
+        self.documents.each(|name, wanted| {
+            let near = wanted.environment.as_ref().is_some_and(|at| at.name == environment);
+            if near && wakes.wakes(name.kind) && name != from {
+                woken.push(name.clone());
+            }
+        });
+        woken.into_iter().for_each(|name| self.put(name));
+    }
+
+    /// Puts a subject on the agenda now.
+    pub fn put(&self, name: ObjectName) {
+        let environment = self.environment(&name);
+        let lane = if matches!(name.kind, Kind::Environment | Kind::KmsKey) { Lane::Floor } else { Lane::Asked };
+        let at = self.clock.now();
+        self.agenda().put(name, at, Ticket { lane, hurts: Moment::MAX, environment });
+        self.wake.notify_one();
+    }
+
+    fn environment(&self, name: &ObjectName) -> Option<claviger_config::EnvironmentName> {
+        self.documents.wanted(name)?.environment.as_ref().map(|at| at.name.clone())
+    }
+
+    /// Asks it to stop after the passes that are out.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// How full the agenda is.
+    pub fn depth(&self) -> Depth {
+        self.agenda().depth()
+    }
+
+    /// Whether every subject of the documents has been looked at since the start.
+    pub fn complete(&self) -> bool {
+        let seen = lock(&self.seen);
+        let mut complete = true;
+        self.documents.each(|name, _| complete &= seen.contains(name));
+        complete
+    }
+
+    /// Why it does not work: the scheduler stands still, or the store takes nothing.
+    pub fn trouble(&self) -> Option<String> {
+        if let Some(text) = lock(&self.store_trouble).clone() {
+            return Some(format!("the store does not work: {text}"));
+        }
+        let beat = Moment(self.heartbeat.load(Ordering::Relaxed));
+        let still = self.clock.real_since(beat);
+        (still > TICK * 3).then(|| format!("the scheduler has stood still for {} s", still.as_secs()))
+    }
+
+    fn agenda(&self) -> MutexGuard<'_, Agenda> {
+        lock(&self.agenda)
+    }
+}
+
+fn lane(name: &ObjectName, plan: &Plan) -> Lane {
+    match (name.kind, plan.reason) {
+        (Kind::Environment | Kind::KmsKey, _) => Lane::Floor,
+        (_, Reason::Requested) => Lane::Asked,
+        (Kind::TlsCertificate, _) if plan.hurts.is_some() => Lane::Renewal,
+        (_, Reason::Issued | Reason::Active | Reason::Released) => Lane::Scan,
+        _ => Lane::Onboarding,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,135 @@
+//! The audit journal: one line before an effect and one after, each bound to the line before it.
+//!
+//! `audit.jsonl` in the state folder is only ever appended to. A line carries the SHA-256 of the line before it, so an edit, a
+//! removal or a swap is found by whoever reads the file (`clavigerctl audit verify`). One thread writes: what came meanwhile goes
+//! with one sync. A sync that fails ends the journal for this process, because what the disk holds is then not known.
+
+mod line;
+mod start;
+mod writer;
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use claviger_config::Reason;
+use claviger_core::{
+    domain::failure::Failure,
+    ports::{Answer, Audit, Clock, Entry},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use self::start::{Break, Start, Torn};
+use self::{
+    line::Stage,
+    writer::{Job, Writer},
+};
+use crate::adapters::sqlite::State;
+
+/// The journal. Dropping it writes what is queued.
+pub struct Journal {
+    queue: Option<mpsc::Sender<Job>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    broken: watch::Receiver<Option<String>>,
+    path: PathBuf,
+    start: Start,
+    // Last: the folder is given up once the thread has ended.
+    _state: State,
+}
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot {what} `{path}`: check that the volume is mounted, writable and not full, and that clavigerd's user owns the file"
+)]
+pub struct JournalError {
+    what: &'static str,
+    path: PathBuf,
+    #[source]
+    cause: io::Error,
+}
+
+impl Journal {
+    /// Opens the journal of the state folder, finds its head, and cuts off a last line that was not written whole.
+    ///
+    /// A chain that is broken further up is told in [`Journal::start`] and left as it is: it is evidence.
+    pub fn open(state: &State, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
+        let path = state.join("audit.jsonl");
+        let (file, start) = start::open(state.directory(), &path)?;
+        let (tell, broken) = watch::channel(None);
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let mut writer = Writer::new(file, path.clone(), &start, clock, tell);
+        if let Some(torn) = &start.torn {
+            writer.record_repair(torn).map_err(failed("record the repair of", &path))?;
+        }
+        let thread = std::thread::Builder::new()
+            .name("claviger-journal".to_owned())
+            .spawn(move || writer.run(receiver))
+            .map_err(failed("start the thread of", &path))?;
+        Ok(Self { queue: Some(sender), thread: Some(thread), broken, path, start, _state: state.clone() })
+    }
+
+    /// What was found when it was opened.
+    pub fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// Why nothing is written any more. The process is to end and to start again.
+    pub fn broken(&self) -> watch::Receiver<Option<String>> {
+        self.broken.clone()
+    }
+
+    async fn queue(&self, job: Job) -> Result<(), Failure> {
+        if let Some(why) = self.broken.borrow().as_ref() {
+            return Err(broken(why));
+        }
+        let sent = match &self.queue {
+            Some(queue) => queue.send(job).await.is_ok(),
+            None => false,
+        };
+        if sent { Ok(()) } else { Err(self.ended()) }
+    }
+
+    fn ended(&self) -> Failure {
+        let message = format!("cannot write the audit journal `{}`: its thread has ended", self.path.display());
+        Failure::new(Reason::StoreFailed, message)
+            .fix("start clavigerd again and report this: it is a fault of clavigerd")
+    }
+}
+
+impl Audit for Journal {
+    fn intend<'a>(&'a self, entry: &'a Entry) -> Answer<'a, ()> {
+        let (waiting, answer) = oneshot::channel();
+        let job = Job { entry: entry.clone(), stage: Stage::Intent, waiting: Some(waiting) };
+        Box::pin(async move {
+            self.queue(job).await?;
+            answer.await.map_err(|_| self.ended())?
+        })
+    }
+
+    fn conclude<'a>(&'a self, entry: &'a Entry) -> Answer<'a, ()> {
+        let job = Job { entry: entry.clone(), stage: Stage::Outcome, waiting: None };
+        Box::pin(self.queue(job))
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn broken(why: &str) -> Failure {
+    Failure::new(Reason::StoreFailed, why).fix("check the disk and start clavigerd again")
+}
+
+fn failed(what: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> JournalError {
+    let path = path.to_owned();
+    move |cause| JournalError { what, path, cause }
+}
+
+const QUEUE: usize = 4_096;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! Crash points that tests steer: the process kills itself, as hard as anybody could, before or after the n-th call.
+//!
+//! `CLAVIGER_CRASH=commit:3:after` dies right after the third commit is durable; `open_order:1:before` right before the first
+//! order is asked for. Words are those of the table of effects, of the queries, and `commit`. Compiled with the feature `dev` only.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use claviger_config::ObjectName;
+use claviger_core::{
+    domain::{
+        effect::{Effect, News, Query},
+        record::Intent,
+    },
+    ports::{Answer, Commit, Version},
+    reconcile::world::{Scene, World},
+};
+
+/// A world that may end the process.
+pub struct Crashing<W> {
+    inner: W,
+    point: Option<Point>,
+    seen: AtomicU64,
+}
+
+struct Point {
+    word: String,
+    nth: u64,
+    after: bool,
+}
+
+impl<W: World> Crashing<W> {
+    /// Wraps a world, with the crash point of the environment variable `CLAVIGER_CRASH`, if there is one.
+    ///
+    /// # Errors
+    /// When the variable is set and is no crash point.
+    pub fn new(inner: W) -> Result<Self, String> {
+        let point = std::env::var("CLAVIGER_CRASH").ok().map(|text| parse(&text)).transpose()?;
+        Ok(Self { inner, point, seen: AtomicU64::new(0) })
+    }
+
+    fn hit(&self, word: &str, after: bool) {
+        let Some(point) = self.point.as_ref().filter(|point| point.word == word) else { return };
+        let nth = if after { self.seen.load(Ordering::SeqCst) } else { self.seen.fetch_add(1, Ordering::SeqCst) + 1 };
+        if nth == point.nth && after == point.after {
+            // SIGKILL to itself: no destructor runs and nothing is flushed.
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Point, String> {
+    let bad = || format!("CLAVIGER_CRASH: found `{text}`, accepted: WORD:NUMBER:before or WORD:NUMBER:after");
+    let mut parts = text.split(':');
+    let (Some(word), Some(nth), Some(side), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(bad());
+    };
+    let nth = nth.parse().map_err(|_| bad())?;
+    let after = match side {
+        "after" => true,
+        "before" => false,
+        _ => return Err(bad()),
+    };
+    Ok(Point { word: word.to_owned(), nth, after })
+}
+
+impl<W: World> World for Crashing<W> {
+    fn load<'a>(&'a self, name: &'a ObjectName) -> Answer<'a, Option<(String, Version)>> {
+        self.inner.load(name)
+    }
+
+    fn commit<'a>(&'a self, commit: Commit<'a>) -> Answer<'a, Version> {
+        Box::pin(async move {
+            self.hit("commit", false);
+            let committed = self.inner.commit(commit).await;
+            self.hit("commit", true);
+            committed
+        })
+    }
+
+    fn look<'a>(&'a self, scene: Scene<'a>, query: &'a Query) -> Answer<'a, News> {
+        Box::pin(async move {
+            self.hit(query.word(), false);
+            let heard = self.inner.look(scene, query).await;
+            self.hit(query.word(), true);
+            heard
+        })
+    }
+
+    fn perform<'a>(&'a self, scene: Scene<'a>, effect: &'a Effect) -> Answer<'a, News> {
+        Box::pin(async move {
+            self.hit(effect.terms().word, false);
+            let heard = self.inner.perform(scene, effect).await;
+            self.hit(effect.terms().word, true);
+            heard
+        })
+    }
+
+    fn recall<'a>(&'a self, scene: Scene<'a>, intent: &'a Intent) -> Answer<'a, Option<News>> {
+        self.inner.recall(scene, intent)
+    }
+}

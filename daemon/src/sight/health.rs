@@ -1,0 +1,62 @@
+//! `/metrics`, `/healthz`, `/readyz`.
+//!
+//! `healthz` says that the process answers; `readyz` is red when renewals would stop: the scheduler stands still or the store
+//! takes nothing.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+use super::scrape::Scrape;
+use crate::app::Shared;
+
+/// Routes of the metrics listener.
+pub fn routes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(shared)
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let scrape = Scrape {
+        metrics: &shared.metrics,
+        fleet: &shared.fleet,
+        documents: &shared.documents,
+        driver: &shared.driver,
+        now: shared.clock.now(),
+    };
+    match scrape.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}\n")).into_response(),
+    }
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.driver.trouble() {
+        None => "ready\n".into_response(),
+        Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {trouble}\n")).into_response(),
+    }
+}
+
+/// Serves the routes until the token is cancelled.
+///
+/// # Errors
+/// When the address cannot be listened at.
+pub async fn serve(
+    address: &str,
+    routes: Router,
+    stop: tokio_util::sync::CancellationToken,
+) -> std::io::Result<SocketAddr> {
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    let bound = listener.local_addr()?;
+    tokio::spawn(crate::serve::tcp(listener, routes, stop));
+    Ok(bound)
+}

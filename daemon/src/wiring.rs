@@ -1,0 +1,233 @@
+//! Which adapter plays which port, and the layers around them.
+
+use std::{
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use claviger_config::{IssuerName, desired::Surroundings, settings::Settings};
+use claviger_core::{
+    domain::failure::Failure,
+    ports::{Answer, Audit, Clock},
+    reconcile::{
+        outside::Outside,
+        pass::Common,
+        world::World,
+    },
+};
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    adapters::{
+        acme::{self, AcmeCa},
+        aws_kms::{AwsKms, KmsOptions},
+        clock::Pace,
+        cloudflare::CloudflareEdge,
+        craft::AwsLc,
+        dns::Resolver,
+        files::{self, AccountFiles, FilesOutlet},
+        http01,
+        sqlite::{SqliteStore, State},
+    },
+    app::{Shared, StartError},
+    fleet::Fleet,
+    journal::Journal,
+    layers::{audit::Audited, deadline::Deadline, meter::Metered},
+    sight::{feed, log::Teller, metrics::Metrics},
+    source::Documents,
+};
+
+/// Opens the state folder: the store and the journal.
+///
+/// # Errors
+/// When the folder cannot be used, or another daemon holds it.
+pub fn stores(
+    settings: &Settings,
+    base: &Path,
+    clock: &Arc<dyn Pace>,
+) -> Result<(Arc<SqliteStore>, Arc<Journal>, State), StartError> {
+    let state = State::open(&base.join(&settings.state.directory)).map_err(|error| StartError::State(Box::new(error)))?;
+    let store = SqliteStore::open(&state).map_err(|error| StartError::State(Box::new(error)))?;
+    for row in store.quarantined_at_start() {
+        tracing::error!(reason = "StoreFailed", "{} {} is damaged and was put aside; restore it from a backup", row.table, row.key);
+    }
+    let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
+    let journal = Journal::open(&state, clock).map_err(|error| StartError::State(Box::new(error)))?;
+    Ok((Arc::new(store), Arc::new(journal), state))
+}
+
+/// What the fleet is built from.
+pub struct Parts<'a> {
+    /// The settings.
+    pub settings: &'a Settings,
+    /// What relative paths are relative to.
+    pub base: &'a Path,
+    /// The time.
+    pub clock: &'a Arc<dyn Pace>,
+    /// Counters.
+    pub metrics: &'a Arc<Metrics>,
+    /// Memory.
+    pub store: &'a Arc<SqliteStore>,
+    /// The journal.
+    pub journal: &'a Arc<Journal>,
+    /// The state folder.
+    pub state: &'a State,
+    /// What shall be.
+    pub documents: &'a Arc<Documents>,
+}
+
+/// Builds the fleet on the outside and its layers.
+///
+/// # Errors
+/// When a part cannot be built.
+pub fn fleet(parts: &Parts<'_>) -> Result<Fleet, StartError> {
+    let clock: Arc<dyn Clock> = Arc::clone(parts.clock) as Arc<dyn Clock>;
+    let feed = feed::start(Arc::clone(parts.store));
+    Ok(Fleet::new(Common {
+        world: world(parts, outside(parts)?)?,
+        source: Arc::clone(parts.documents) as _,
+        clock,
+        budgets: std::sync::Mutex::default(),
+        board: std::sync::Mutex::default(),
+        listener: Arc::new(Teller::new(Arc::clone(parts.metrics), feed)),
+    }))
+}
+
+/// Audit outermost, so that what is journalled is what was tried; crash points innermost, next to the far side.
+fn world(parts: &Parts<'_>, outside: Outside) -> Result<Arc<dyn World>, StartError> {
+    #[cfg(feature = "dev")]
+    let outside = crate::layers::crash::Crashing::new(outside)
+        .map_err(|why| StartError::Part { what: "the crash point", why })?;
+    let metered = Metered::new(Deadline::new(outside), Arc::clone(parts.metrics));
+    Ok(Arc::new(Audited::new(metered, Arc::clone(parts.journal) as Arc<dyn Audit>)))
+}
+
+fn outside(parts: &Parts<'_>) -> Result<Outside, StartError> {
+    let (settings, base) = (parts.settings, parts.base);
+    let clock: Arc<dyn Clock> = Arc::clone(parts.clock) as Arc<dyn Clock>;
+    let below = |folder: &Option<String>| folder.as_ref().map(|folder| base.join(folder));
+    let (read, write) = (below(&settings.files.read), below(&settings.files.write));
+    Ok(Outside {
+        acme: Arc::new(AcmeCa::new(Arc::clone(&clock), acme::Files { read: read.clone() }, seen_acme(parts))),
+        craft: Arc::new(AwsLc::new(roots(read.clone()))),
+        dns: Arc::new(resolver(&settings.resolvers)?),
+        edge: Arc::new(edge(parts, read.clone())?),
+        kms: Arc::new(AwsKms::new(KmsOptions {
+            endpoints: settings.endpoints.clone(),
+            files_read: read,
+            observer: seen_kms(parts),
+            clock,
+        })),
+        outlet: Arc::new(FilesOutlet::new(write, hooks(settings), parts.base)),
+        store: Arc::clone(parts.store) as _,
+        vault: Arc::new(AccountFiles::new(parts.state)),
+    })
+}
+
+fn hooks(settings: &Settings) -> std::collections::BTreeMap<claviger_config::Name, claviger_config::settings::Hook> {
+    settings.hooks.clone()
+}
+
+fn edge(parts: &Parts<'_>, read: Option<PathBuf>) -> Result<CloudflareEdge, StartError> {
+    let (metrics, clock) = (Arc::clone(parts.metrics), Arc::clone(parts.clock) as Arc<dyn Clock>);
+    let observer: crate::adapters::cloudflare::Observer = Arc::new(move |seen| {
+        metrics.request("cloudflare", seen.environment.as_str(), seen.operation, seen.code);
+        metrics.asked(&format!("cloudflare/{}", seen.environment), seen.at.0 / 1_000, seen.succeeded);
+    });
+    let base = parts.settings.endpoints.cloudflare.as_deref();
+    CloudflareEdge::new(clock, base, read, observer).map_err(|error| part("the edge", &error))
+}
+
+fn seen_acme(parts: &Parts<'_>) -> acme::Observer {
+    let (metrics, clock) = (Arc::clone(parts.metrics), Arc::clone(parts.clock));
+    Arc::new(move |operation: &str, code: &str| {
+        metrics.request("acme", "", operation, code);
+        metrics.asked("acme", clock.now().0 / 1_000, code.bytes().all(|byte| byte.is_ascii_digit()) && !code.starts_with('5'));
+    })
+}
+
+fn seen_kms(parts: &Parts<'_>) -> crate::adapters::aws_kms::Observer {
+    let metrics = Arc::clone(parts.metrics);
+    Arc::new(move |seen| {
+        metrics.request("kms", seen.environment.as_str(), seen.operation, seen.code);
+        metrics.asked(&format!("kms/{}", seen.environment), seen.at.0 / 1_000, seen.succeeded);
+    })
+}
+
+fn resolver(addresses: &[String]) -> Result<Resolver, StartError> {
+    let parsed: Result<Vec<SocketAddr>, _> = addresses.iter().map(|address| address.parse()).collect();
+    let parsed = parsed.map_err(|error| part("the resolvers", &error))?;
+    Resolver::new(parsed).map_err(|error| part("the resolvers", &error))
+}
+
+/// The trusted roots of an issuer, PEM; read each time, since they are few and may be replaced.
+fn roots(read: Option<PathBuf>) -> crate::adapters::craft::Roots {
+    Arc::new(move |at: &Surroundings, issuer: &IssuerName| -> Answer<'_, Option<String>> {
+        let named = at.spec.issuers.iter().find(|candidate| candidate.name == *issuer);
+        let file = named.and_then(|issuer| issuer.acme.as_ref()?.trusted_roots.as_ref()?.file.clone());
+        let read = read.clone();
+        Box::pin(async move {
+            let Some(file) = file else { return Ok(None) };
+            let bytes = tokio::task::spawn_blocking(move || files::read_below(read.as_deref(), &file)).await;
+            let bytes = bytes.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))?;
+            String::from_utf8(bytes).map(Some).map_err(|error| unreadable(&error))
+        })
+    })
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(claviger_config::Reason::SettingMissing, format!("the trusted roots cannot be read: {error}"))
+}
+
+fn part(what: &'static str, error: &dyn std::fmt::Display) -> StartError {
+    StartError::Part { what, why: error.to_string() }
+}
+
+/// Starts the listener that answers http-01 for all environments, without stored state.
+///
+/// # Errors
+/// When the address cannot be listened at.
+pub async fn http01(address: &str, shared: &Arc<Shared>, stop: &CancellationToken) -> std::io::Result<SocketAddr> {
+    let shared = Arc::clone(shared);
+    let lookup: http01::Lookup = Arc::new(move |host: &str| thumbprint(&shared, host));
+    let running = http01::start(address, lookup).await?;
+    let bound = running.address();
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        drop(running);
+    });
+    Ok(bound)
+}
+
+/// The account of the issuer in the pending order of the certificate for that host, else of the environment's first ACME issuer
+/// that has one. The longest zone wins; a host outside every zone has none.
+fn thumbprint(shared: &Shared, host: &str) -> Option<String> {
+    let host = host.parse().ok()?;
+    let (at, certificates) = shared.documents.around(&host)?;
+    let board = shared.fleet.common().board.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let pending = certificates.iter().find_map(|certificate| board.order_at(certificate));
+    let first = at.spec.issuers.iter().filter(|issuer| issuer.acme.is_some()).map(|issuer| &issuer.name);
+    let account = pending.into_iter().chain(first).find_map(|issuer| board.thumbprint(&at.name, issuer));
+    account.map(str::to_owned)
+}
+
+/// Binds the admin socket: ours alone. One that a dead daemon left is replaced; the state folder's lock says that it is dead.
+///
+/// # Errors
+/// When the path cannot be bound.
+pub fn socket(path: &Path) -> std::io::Result<UnixListener> {
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) => std::fs::remove_file(path)?,
+        Ok(_) => {
+            return Err(std::io::Error::other("something else than a socket is there; remove it or name another path"));
+        }
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
