@@ -37,22 +37,34 @@ use super::{
     namespace::Namespace,
 };
 
-const CONNECT: Duration = Duration::from_secs(5);
-const READ: Duration = Duration::from_secs(10);
-const OPERATION: Duration = Duration::from_secs(30);
+/// How long a call may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) connect: Duration,
+    pub(super) read: Duration,
+    pub(super) operation: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { connect: seconds(5), read: seconds(10), operation: seconds(30) }
+    }
+}
 
 /// The clients of all environments.
 pub(super) struct Clients {
     options: Arc<KmsOptions>,
+    patience: Patience,
     http: SharedHttpClient,
     loopback: SharedHttpClient,
     known: Mutex<BTreeMap<EnvironmentName, Arc<Namespace>>>,
 }
 
 impl Clients {
-    pub(super) fn new(options: Arc<KmsOptions>) -> Self {
+    pub(super) fn new(options: Arc<KmsOptions>, patience: Patience) -> Self {
         let (http, loopback) = (https(ProxyConfig::from_env()), https(ProxyConfig::disabled()));
-        Self { options, http, loopback, known: Mutex::default() }
+        Self { options, patience, http, loopback, known: Mutex::default() }
     }
 
     /// The environment's client, made anew when its document has changed or AWS has not taken its credentials.
@@ -89,7 +101,7 @@ impl Clients {
             .http_client(self.http(endpoint))
             .time_source(self.time())
             .retry_config(RetryConfig::disabled())
-            .timeout_config(time_outs())
+            .timeout_config(self.time_outs())
             // Answers are small and every call has an end: nothing is streamed.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         builder.set_endpoint_url(endpoint.cloned());
@@ -127,7 +139,7 @@ impl Clients {
             .with_http_client(self.http.clone())
             .with_time_source(self.time())
             .with_retry_config(RetryConfig::disabled())
-            .with_timeout_config(time_outs());
+            .with_timeout_config(self.time_outs());
         let mut builder = DefaultCredentialsChain::builder().configure(config);
         builder.set_region(region);
         builder.build().await
@@ -137,6 +149,11 @@ impl Clients {
     fn http(&self, endpoint: Option<&String>) -> SharedHttpClient {
         let here = endpoint.is_some_and(|endpoint| on_this_machine(endpoint));
         if here { self.loopback.clone() } else { self.http.clone() }
+    }
+
+    fn time_outs(&self) -> TimeoutConfig {
+        let Patience { connect, read, operation } = self.patience;
+        TimeoutConfig::builder().connect_timeout(connect).read_timeout(read).operation_timeout(operation).build()
     }
 
     fn time(&self) -> SharedTimeSource {
@@ -167,10 +184,6 @@ fn on_this_machine(endpoint: &str) -> bool {
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
     }
-}
-
-fn time_outs() -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(READ).operation_timeout(OPERATION).build()
 }
 
 /// STS takes up to 64 letters.

@@ -119,10 +119,9 @@ async fn a_question_whose_answer_is_lost_changed_nothing() {
 async fn a_mute_service_costs_one_time_out() {
     let trial = Trial::start().await;
     trial.strike("CreateKey", Fault::Mute);
-    let begin = tokio::time::Instant::now();
     let failure = trial.make(&staging(), "intent-1").await.unwrap_err();
     assert_eq!((failure.reason, failure.done), (Reason::KmsUnreachable, Done::Unknown), "{failure:?}");
-    assert!((8..20).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    assert_eq!(trial.calls("CreateKey"), 1);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use std::sync::{
     Arc, Mutex,
     atomic::{AtomicI64, AtomicU64, Ordering},
 };
+use std::time::Duration;
 
 use claviger_config::{
     EnvironmentName, Moment, ObjectName, Span,
@@ -30,7 +31,7 @@ use claviger_sim::{
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
-use super::{AwsKms, KmsOptions};
+use super::{AwsKms, KmsOptions, clients::Patience};
 
 const STAGING: &str = "222222222222";
 const PRODUCTION: &str = "111111111111";
@@ -111,14 +112,15 @@ impl Trial {
 fn adapter(kms: &str, sts: &str, files: &TempDir, clock: &Arc<Hand>, observed: &Arc<Mutex<Vec<String>>>) -> AwsKms {
     let everywhere = |url: &str| ["eu-west-1", "eu-west-2"].map(|region| (region.to_owned(), url.to_owned())).into();
     let heard = Arc::clone(observed);
-    AwsKms::new(KmsOptions {
+    let options = KmsOptions {
         endpoints: Endpoints { kms: everywhere(kms), sts: everywhere(sts), cloudflare: None },
         files_read: Some(files.path().to_owned()),
         observer: Arc::new(move |seen| {
             heard.lock().unwrap().push(format!("{} {} {}", seen.environment, seen.operation, seen.code));
         }),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
-    })
+    };
+    AwsKms::patient(options, Patience { read: Duration::from_secs(2), ..Patience::default() })
 }
 
 /// The simulator reads the account from the access key.
