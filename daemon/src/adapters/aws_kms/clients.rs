@@ -29,6 +29,7 @@ use claviger_config::{
     environment::{CredentialsFile, KmsNamespace},
 };
 use claviger_core::ports::Clock;
+use url::{Host, Url};
 
 use super::{
     KmsOptions,
@@ -36,20 +37,34 @@ use super::{
     namespace::Namespace,
 };
 
-const CONNECT: Duration = Duration::from_secs(5);
-const READ: Duration = Duration::from_secs(10);
-const OPERATION: Duration = Duration::from_secs(30);
+/// How long a call may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) connect: Duration,
+    pub(super) read: Duration,
+    pub(super) operation: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { connect: seconds(5), read: seconds(10), operation: seconds(30) }
+    }
+}
 
 /// The clients of all environments.
 pub(super) struct Clients {
     options: Arc<KmsOptions>,
+    patience: Patience,
     http: SharedHttpClient,
+    loopback: SharedHttpClient,
     known: Mutex<BTreeMap<EnvironmentName, Arc<Namespace>>>,
 }
 
 impl Clients {
-    pub(super) fn new(options: Arc<KmsOptions>) -> Self {
-        Self { options, http: https(), known: Mutex::default() }
+    pub(super) fn new(options: Arc<KmsOptions>, patience: Patience) -> Self {
+        let (http, loopback) = (https(ProxyConfig::from_env()), https(ProxyConfig::disabled()));
+        Self { options, patience, http, loopback, known: Mutex::default() }
     }
 
     /// The environment's client, made anew when its document has changed or AWS has not taken its credentials.
@@ -70,49 +85,45 @@ impl Clients {
 
     async fn make(&self, at: &Surroundings) -> Namespace {
         let (kms, region) = (&at.spec.kms, Region::new(at.spec.kms.region.clone()));
-        let base = self.base(region.clone()).await;
-        let mut config = aws_sdk_kms::config::Builder::from(&base)
-            .credentials_provider(self.credentials(at, &base).await)
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        config.set_endpoint_url(self.options.endpoints.kms.get(&kms.region).cloned());
+        let endpoints = &self.options.endpoints;
+        let base = self.base(region.clone(), endpoints.kms.get(&kms.region));
+        let config = aws_sdk_kms::config::Builder::from(&base)
+            .credentials_provider(self.credentials(at, self.base(region, endpoints.sts.get(&kms.region))).await);
         let client = Client::from_conf(config.build());
         Namespace::new(at, identity(kms), client, Arc::clone(&self.options), self.last(&at.name).as_deref())
     }
 
     /// What every client has in common. Retries are the plan's.
-    async fn base(&self, region: Region) -> SdkConfig {
-        let builder = SdkConfig::builder()
+    fn base(&self, region: Region, endpoint: Option<&String>) -> SdkConfig {
+        let mut builder = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(region)
-            .http_client(self.http.clone())
+            .http_client(self.http(endpoint))
             .time_source(self.time())
             .retry_config(RetryConfig::disabled())
-            .timeout_config(time_outs())
+            .timeout_config(self.time_outs())
             // Answers are small and every call has an end: nothing is streamed.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        let name = AppName::new("claviger").expect("letters are a valid name of an application");
-        builder.app_name(name).build()
+        builder.set_endpoint_url(endpoint.cloned());
+        builder.app_name(AppName::new("claviger").expect("letters are a valid name of an application")).build()
     }
 
-    async fn credentials(&self, at: &Surroundings, base: &SdkConfig) -> SharedCredentialsProvider {
+    async fn credentials(&self, at: &Surroundings, sts: SdkConfig) -> SharedCredentialsProvider {
         let kms = &at.spec.kms;
         let own = match &kms.credentials {
             Some(named) => SharedCredentialsProvider::new(FromFile {
                 folder: self.options.files_read.clone(),
                 named: named.clone(),
             }),
-            None => SharedCredentialsProvider::new(self.chain(base).await),
+            None => SharedCredentialsProvider::new(self.chain(sts.region().cloned()).await),
         };
         let account = kms.account_id.clone();
         match &kms.assume_role {
             None => SharedCredentialsProvider::new(Fenced { inner: own, account }),
             Some(role) => {
-                let endpoint = self.options.endpoints.sts.get(&kms.region).cloned();
-                let mut sts = base.clone().into_builder();
-                sts.set_endpoint_url(endpoint);
                 let provider = AssumeRoleProvider::builder(role.clone())
                     .session_name(session_name(&at.name))
-                    .configure(&sts.build())
+                    .configure(&sts)
                     .build_from_provider(own)
                     .await;
                 SharedCredentialsProvider::new(Fenced { inner: provider, account })
@@ -121,18 +132,28 @@ impl Clients {
     }
 
     /// Environment variables, shared files, web identity, container, instance: as every AWS tool looks for them.
-    async fn chain(&self, base: &SdkConfig) -> DefaultCredentialsChain {
-        let region = base.region().cloned();
+    async fn chain(&self, region: Option<Region>) -> DefaultCredentialsChain {
         let config = ProviderConfig::without_region()
             .with_region(region.clone())
             .with_behavior_version(Some(BehaviorVersion::latest()))
             .with_http_client(self.http.clone())
             .with_time_source(self.time())
             .with_retry_config(RetryConfig::disabled())
-            .with_timeout_config(time_outs());
+            .with_timeout_config(self.time_outs());
         let mut builder = DefaultCredentialsChain::builder().configure(config);
         builder.set_region(region);
         builder.build().await
+    }
+
+    /// A proxy is for the way out: what listens on this machine is asked directly.
+    fn http(&self, endpoint: Option<&String>) -> SharedHttpClient {
+        let here = endpoint.is_some_and(|endpoint| on_this_machine(endpoint));
+        if here { self.loopback.clone() } else { self.http.clone() }
+    }
+
+    fn time_outs(&self) -> TimeoutConfig {
+        let Patience { connect, read, operation } = self.patience;
+        TimeoutConfig::builder().connect_timeout(connect).read_timeout(read).operation_timeout(operation).build()
     }
 
     fn time(&self) -> SharedTimeSource {
@@ -146,18 +167,23 @@ impl Clients {
 
 /// One for all environments, as the SDK itself would make it: hyper, rustls on aws-lc, the system's roots, the proxy of the
 /// process environment.
-fn https() -> SharedHttpClient {
-    Builder::new().build_with_connector_fn(|settings, components| {
+fn https(proxy: ProxyConfig) -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
         connector.set_connector_settings(settings.cloned());
         connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
-        connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        connector.set_proxy_config(Some(proxy.clone()));
         connector.build()
     })
 }
 
-fn time_outs() -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(READ).operation_timeout(OPERATION).build()
+fn on_this_machine(endpoint: &str) -> bool {
+    match Url::parse(endpoint).as_ref().ok().and_then(Url::host) {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 /// STS takes up to 64 letters.

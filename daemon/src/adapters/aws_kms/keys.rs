@@ -14,7 +14,7 @@ use claviger_core::{
     },
     ports::NewKey,
 };
-use futures::{StreamExt, TryStreamExt, future::try_join3, stream};
+use futures::{StreamExt, TryStreamExt, future::join3, stream};
 use serde::{Deserialize, de::IntoDeserializer};
 
 use super::{
@@ -93,7 +93,9 @@ impl Namespace {
             tags.map_err(|fault| self.failure(super::operation::Operation::ListResourceTags, arn, fault))
         };
         let rotation = async { if spec.is_some_and(KeySpec::rotates) { self.rotation(arn).await } else { Ok(None) } };
-        let (tags, rotation, alias_target) = try_join3(tags, rotation, self.alias_target(alias)).await?;
+        // Each to its end, so that each is counted.
+        let (tags, rotation, alias_target) = join3(tags, rotation, self.alias_target(alias)).await;
+        let (tags, rotation, alias_target) = (tags?, rotation?, alias_target?);
         self.seen(arn, &metadata, spec, &tags, object).map(|seen| Some(KeySeen { rotation, alias_target, ..seen }))
     }
 

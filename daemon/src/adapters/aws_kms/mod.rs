@@ -33,7 +33,7 @@ use claviger_core::{
     ports::{Answer, Binding, Clock, Kms, NewKey, Secret},
 };
 
-use self::clients::Clients;
+use self::clients::{Clients, Patience};
 
 /// What the adapter is made of.
 #[derive(Clone)]
@@ -74,7 +74,11 @@ pub struct AwsKms {
 impl AwsKms {
     /// Speaks to nobody yet.
     pub fn new(options: KmsOptions) -> Self {
-        Self { clients: Clients::new(Arc::new(options)) }
+        Self::patient(options, Patience::default())
+    }
+
+    fn patient(options: KmsOptions, patience: Patience) -> Self {
+        Self { clients: Clients::new(Arc::new(options), patience) }
     }
 
     /// When AWS KMS last did what this environment asked; absent before the first time.

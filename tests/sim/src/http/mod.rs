@@ -1,6 +1,8 @@
 //! The models behind real sockets on the loopback interface, in plain HTTP.
 
 mod acme;
+#[cfg(test)]
+mod amazon;
 mod cloudflare;
 mod dns;
 mod kms;

@@ -19,7 +19,7 @@ use crate::model::acme::{Method, Probe, Problem};
 /// Works on validations until the world stops.
 pub(crate) async fn validate(shared: Arc<Shared>, base: String) {
     // The world's clock may be moved by hand, so there is no moment to sleep until.
-    let mut glance = tokio::time::interval(Duration::from_millis(5));
+    let mut glance = tokio::time::interval(Duration::from_millis(10));
     loop {
         tokio::select! {
             () = shared.stop.cancelled() => return,

@@ -26,11 +26,17 @@ use crate::{Options, Running, World};
 
 /// Files that answer http-01, by token; every request is noted as Host and path.
 #[derive(Clone, Default)]
-struct Files(Arc<Mutex<(Vec<(String, String)>, Vec<String>)>>);
+struct Files(Arc<Mutex<Shelf>>);
+
+#[derive(Default)]
+struct Shelf {
+    files: Vec<(String, String)>,
+    asked: Vec<String>,
+}
 
 impl Files {
     fn put(&self, token: &str, content: &str) {
-        self.0.lock().unwrap().0.push((token.into(), content.into()));
+        self.0.lock().unwrap().files.push((token.into(), content.into()));
     }
 
     async fn serve(&self) -> SocketAddr {
@@ -51,9 +57,9 @@ impl Files {
     }
 
     fn answer(&self, request: &hyper::Request<hyper::body::Incoming>) -> http::Result<hyper::Response<Full<Bytes>>> {
-        let (files, seen) = &mut *self.0.lock().unwrap();
+        let Shelf { files, asked } = &mut *self.0.lock().unwrap();
         let path = request.uri().path();
-        seen.push(format!("{}{path}", request.headers()["host"].to_str().unwrap()));
+        asked.push(format!("{}{path}", request.headers()["host"].to_str().unwrap()));
         let token = path.strip_prefix("/.well-known/acme-challenge/").unwrap_or_default();
         match files.iter().find(|(known, _)| known == token) {
             Some((_, content)) => hyper::Response::builder().body(Full::from(content.clone())),
@@ -109,7 +115,7 @@ async fn instant_acme_gets_renews_and_revokes_a_certificate() {
     let wish = NewOrder::new(&names).profile("tlsserver");
     let chain = issue(&account, &files, &wish).await;
     assert_eq!(chain.matches("BEGIN CERTIFICATE").count(), 2);
-    let seen = files.0.lock().unwrap().1.clone();
+    let seen = files.0.lock().unwrap().asked.clone();
     assert!(seen.iter().any(|ask| ask.starts_with("www.example.com/")), "{seen:?}");
 
     let leaf = x509_parser::pem::parse_x509_pem(chain.as_bytes()).unwrap().1.contents;

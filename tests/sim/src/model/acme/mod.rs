@@ -166,7 +166,7 @@ impl Acme {
     /// A nonce that is good for one request.
     pub fn nonce(&mut self) -> String {
         let dice = &mut self.dice;
-        let nonces = self.nonce_dice.get_or_insert_with(|| Dice::new(dice.next(), "nonces"));
+        let nonces = self.nonce_dice.get_or_insert_with(|| Dice::new(dice.draw(), "nonces"));
         let nonce = nonces.word(NONCE_LETTERS, 43);
         self.nonces.push_back(nonce.clone());
         if self.nonces.len() > MOST_NONCES {

@@ -154,7 +154,7 @@ impl Acme {
 
     pub(super) fn profile(&self, name: Option<&str>) -> Result<&Profile, Problem> {
         let profiles = &self.steering.profiles;
-        let found = name.map_or(profiles.first(), |name| profiles.iter().find(|profile| profile.name == name));
+        let found = name.map_or_else(|| profiles.first(), |name| profiles.iter().find(|profile| profile.name == name));
         let unknown =
             || Problem::new("invalidProfile", format!("Profile {:?} not in the directory", name.unwrap_or_default()));
         found.ok_or_else(unknown)

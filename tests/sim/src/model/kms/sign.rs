@@ -116,7 +116,7 @@ fn public_key(key: &Key) -> Option<Vec<u8>> {
     }
 }
 
-fn der<'a>(key: &'a impl AsDer<PublicKeyX509Der<'static>>) -> Option<Vec<u8>> {
+fn der(key: &impl AsDer<PublicKeyX509Der<'static>>) -> Option<Vec<u8>> {
     Some(key.as_der().ok()?.as_ref().to_vec())
 }
 
