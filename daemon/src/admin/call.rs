@@ -86,9 +86,7 @@ impl Path {
         match (kind, self.0.contains_key("namespace")) {
             (Kind::Environment, false) => Ok(ObjectName { kind, namespace: None, name: self.read("name")? }),
             (Kind::Environment, true) | (_, false) => Err(errors::path_of_another_shape(kind)),
-            (_, true) => {
-                Ok(ObjectName { kind, namespace: Some(self.read("namespace")?), name: self.read("name")? })
-            }
+            (_, true) => Ok(ObjectName { kind, namespace: Some(self.read("namespace")?), name: self.read("name")? }),
         }
     }
 }
@@ -171,8 +169,11 @@ pub(super) async fn body(headers: &HeaderMap, body: Body) -> Result<Bytes, Probl
             "send JSON with `content-type: application/json`",
         ));
     }
-    let collected = tokio::time::timeout(PATIENCE, Limited::new(body, BODY).collect()).await;
-    match collected {
+    whole(body, PATIENCE).await
+}
+
+async fn whole(body: Body, patience: Duration) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(patience, Limited::new(body, BODY).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(Problem::new(
@@ -183,7 +184,7 @@ pub(super) async fn body(headers: &HeaderMap, body: Body) -> Result<Bytes, Probl
         )),
         Err(_) => Err(Problem::new(
             Code::BodyTooSlow,
-            format!("the body did not come within {} s", PATIENCE.as_secs()),
+            format!("the body did not come within {} s", patience.as_secs_f64()),
             "body",
             "send it in one go",
         )),
@@ -206,9 +207,9 @@ pub(super) fn hostname(found: &str) -> Result<DnsName, Problem> {
             format!("write `{}`, and each further host name on its own", name.base()),
         )),
         Ok(name) => Ok(name),
-        Err(bad) if found.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') || found.contains(':') => {
-            Err(wrong(format!("is an address or holds a port; accepted: {}", bad.accepted), "write the name".to_owned()))
-        }
+        Err(bad) if found.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') || found.contains(':') => Err(
+            wrong(format!("is an address or holds a port; accepted: {}", bad.accepted), "write the name".to_owned()),
+        ),
         Err(bad) => Err(wrong(format!("is no host name; accepted: {}", bad.accepted), mended(found))),
     }
 }
@@ -221,5 +222,20 @@ fn mended(found: &str) -> String {
             format!("write it as `{ascii}`")
         }
         _ => "write the full name that the customer's visitors type, for example `shop.customer.example`".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse;
+    use futures::StreamExt;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end_is_not_waited_for() {
+        let begun = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{"))]);
+        let body = Body::from_stream(begun.chain(futures::stream::pending()));
+        let problem = whole(body, Duration::from_millis(1)).await.unwrap_err();
+        assert_eq!(problem.into_response().status(), 408);
     }
 }

@@ -1,6 +1,6 @@
 //! The OpenAPI document, made from the table of routes and the schemas of what is read and answered.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,8 @@ use super::table::{ERROR, Parameter, ROUTES, Route};
 
 /// The document.
 pub(super) fn document() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into());
+    let settings =
+        SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into());
     let mut generator = SchemaGenerator::new(settings);
     let mut paths = Map::new();
     for route in ROUTES {
@@ -36,9 +37,8 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "summary": route.says,
         "x-claviger-verb": route.verb,
     });
-    let parts = parts(route.path).map(|name| {
-        json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
-    });
+    let parts = parts(route.path)
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
     let parameters: Vec<Value> = parts.chain(route.query.iter().map(parameter)).collect();
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
@@ -74,7 +74,7 @@ fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
     }
     let error = ERROR(generator).to_value();
     for status in refusals(route) {
-        let description = axum::http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+        let description = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         let mut response = json!({ "description": description.unwrap_or("Refused"), "content": content(&error) });
         if status == 429 {
             response["headers"] = json!({ "Retry-After": { "schema": { "type": "integer" } } });
