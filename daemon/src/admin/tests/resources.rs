@@ -63,7 +63,7 @@ async fn a_kind_is_taken_in_singular_plural_any_case_and_as_short_name() {
     let said = site.get("/v1/resources/kmskye").await;
     assert_eq!(
         (said.status, said.code(), said.text("fix")),
-        (StatusCode::NOT_FOUND, "CLV-0720", "did you mean `kmskeys`?")
+        (StatusCode::NOT_FOUND, "CLV-0720", "did you mean `KmsKey`?")
     );
 }
 
@@ -95,11 +95,14 @@ async fn resources_are_listed_in_order_filtered_and_page_by_page() {
     let site = Site::new();
     site.pass("KmsKey/staging/wrapping").await;
     let list = async |query: &str| site.get(&format!("/v1/resources/kmskey{query}")).await.body;
-    assert_eq!(names(&list("").await), ["bare/wrapping", "production/wrapping", "staging/wrapping"]);
+    assert_eq!(
+        names(&list("").await),
+        ["bare/wrapping", "production/signing", "production/wrapping", "staging/wrapping"]
+    );
     assert_eq!(names(&list("?namespace=staging").await), ["staging/wrapping"]);
-    assert_eq!(names(&list("?environment=production").await), ["production/wrapping"]);
-    let first = list("?limit=2").await;
-    assert_eq!((names(&first).len(), first["next"].as_str()), (2, Some("production/wrapping")));
+    assert_eq!(names(&list("?environment=production").await), ["production/signing", "production/wrapping"]);
+    let first = list("?limit=3").await;
+    assert_eq!((names(&first).len(), first["next"].as_str()), (3, Some("production/wrapping")));
     let second = list("?limit=2&after=production/wrapping").await;
     assert_eq!((names(&second), second.get("next")), (vec!["staging/wrapping".to_owned()], None));
     assert_eq!(site.get("/v1/resources/kmskey?environment=stagin").await.code(), "CLV-0722");
@@ -164,9 +167,9 @@ async fn the_status_counts_by_environment_and_kind() {
             "environment": "production", "kind": "KmsKey", "ready": ready, "notReady": 0, "unknown": unknown, "late": 0,
         })
     };
-    assert_eq!(total(&unseen, "production", "KmsKey"), Some(expected(0, 1)));
+    assert_eq!(total(&unseen, "production", "KmsKey"), Some(expected(0, 2)));
     site.pass(KEY).await;
-    assert_eq!(total(&site.get("/v1/status").await.body, "production", "KmsKey"), Some(expected(1, 0)));
+    assert_eq!(total(&site.get("/v1/status").await.body, "production", "KmsKey"), Some(expected(1, 1)));
     assert!(unseen["documents"]["accepted"].as_str().unwrap().starts_with("sha256:"));
     assert_eq!(unseen["documents"]["rejected"], json!([]));
 }
