@@ -86,9 +86,7 @@ impl Path {
         match (kind, self.0.contains_key("namespace")) {
             (Kind::Environment, false) => Ok(ObjectName { kind, namespace: None, name: self.read("name")? }),
             (Kind::Environment, true) | (_, false) => Err(errors::path_of_another_shape(kind)),
-            (_, true) => {
-                Ok(ObjectName { kind, namespace: Some(self.read("namespace")?), name: self.read("name")? })
-            }
+            (_, true) => Ok(ObjectName { kind, namespace: Some(self.read("namespace")?), name: self.read("name")? }),
         }
     }
 }
@@ -206,9 +204,9 @@ pub(super) fn hostname(found: &str) -> Result<DnsName, Problem> {
             format!("write `{}`, and each further host name on its own", name.base()),
         )),
         Ok(name) => Ok(name),
-        Err(bad) if found.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') || found.contains(':') => {
-            Err(wrong(format!("is an address or holds a port; accepted: {}", bad.accepted), "write the name".to_owned()))
-        }
+        Err(bad) if found.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') || found.contains(':') => Err(
+            wrong(format!("is an address or holds a port; accepted: {}", bad.accepted), "write the name".to_owned()),
+        ),
         Err(bad) => Err(wrong(format!("is no host name; accepted: {}", bad.accepted), mended(found))),
     }
 }

@@ -84,12 +84,7 @@ pub(super) struct Problem {
 
 impl Problem {
     /// A refusal with everything that it needs.
-    pub(super) fn new(
-        code: Code,
-        message: impl Into<String>,
-        at: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
+    pub(super) fn new(code: Code, message: impl Into<String>, at: impl Into<String>, fix: impl Into<String>) -> Self {
         let view = ErrorView::new(code.word(), message, at, fix);
         Self { code, view: Box::new(view), header: None }
     }
@@ -172,7 +167,8 @@ pub(super) fn path_unknown(path: &str) -> Problem {
 pub(super) fn method_not_allowed(method: &Method, path: &str, accepted: &[&'static str]) -> Problem {
     let accepted = accepted.join(", ");
     let message = format!("`{path}` does not take {method}; accepted: {accepted}");
-    let problem = Problem::new(Code::MethodNotAllowed, message, path, "`GET /v1/openapi.json` tells what each path takes");
+    let problem =
+        Problem::new(Code::MethodNotAllowed, message, path, "`GET /v1/openapi.json` tells what each path takes");
     Problem { header: Some((header::ALLOW, accepted)), ..problem }
 }
 
@@ -207,7 +203,8 @@ pub(super) fn kind_unknown(bad: &BadName) -> Problem {
 
 /// There is no such object; `others` are what there is.
 pub(super) fn object_unknown(name: &ObjectName, others: impl IntoIterator<Item = ObjectName>) -> Problem {
-    let slash = |name: &ObjectName| name.to_string().split_once('/').map_or_else(String::new, |(_, rest)| rest.to_owned());
+    let slash =
+        |name: &ObjectName| name.to_string().split_once('/').map_or_else(String::new, |(_, rest)| rest.to_owned());
     let near = nearest(&slash(name), others.into_iter().map(|other| slash(&other)));
     let kind = name.kind.word().to_ascii_lowercase();
     let list = || format!("`GET /v1/resources/{kind}` lists them all");

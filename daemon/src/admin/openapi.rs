@@ -8,7 +8,8 @@ use super::table::{ERROR, Parameter, ROUTES, Route};
 
 /// The document.
 pub(super) fn document() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into());
+    let settings =
+        SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into());
     let mut generator = SchemaGenerator::new(settings);
     let mut paths = Map::new();
     for route in ROUTES {
@@ -36,9 +37,8 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "summary": route.says,
         "x-claviger-verb": route.verb,
     });
-    let parts = parts(route.path).map(|name| {
-        json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
-    });
+    let parts = parts(route.path)
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
     let parameters: Vec<Value> = parts.chain(route.query.iter().map(parameter)).collect();
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();

@@ -18,7 +18,8 @@ const STALE: Span = Span::hours(2);
 pub(super) fn sources(admin: &Admin, subjects: &BTreeMap<ObjectName, Subject>, now: Moment) -> Vec<SourceView> {
     let mut views: Vec<SourceView> = Vec::new();
     for at in admin.shared.documents.environments() {
-        let here: Vec<_> = subjects.iter().filter(|(_, subject)| subject.environment.as_ref() == Some(&at.name)).collect();
+        let here: Vec<_> =
+            subjects.iter().filter(|(_, subject)| subject.environment.as_ref() == Some(&at.name)).collect();
         views.extend(of_environment(&at).into_iter().map(|source| view(admin, &source, &here, now)));
     }
     views.sort_by(|left, right| left.name.cmp(&right.name));
@@ -58,14 +59,20 @@ fn of_environment(at: &Surroundings) -> Vec<Source> {
 
 /// A certificate that is good asks its CA nothing for days.
 fn in_need(subject: &Subject) -> bool {
-    holds(&subject.common, "Ready") != ConditionStatus::True || holds(&subject.common, "OnSchedule") == ConditionStatus::False
+    holds(&subject.common, "Ready") != ConditionStatus::True
+        || holds(&subject.common, "OnSchedule") == ConditionStatus::False
 }
 
 fn view(admin: &Admin, source: &Source, here: &[(&ObjectName, &Subject)], now: Moment) -> SourceView {
     let answered = admin.shared.metrics.last_success(&source.name).map(|seconds| Moment(seconds.saturating_mul(1_000)));
     let needed = here.iter().any(|(name, subject)| (source.needs)(name, subject));
     let old = answered.is_none_or(|at| now.since(at) > STALE);
-    SourceView { name: source.name.clone(), observed_at: answered, stale: needed && old, trouble: trouble(source, here) }
+    SourceView {
+        name: source.name.clone(),
+        observed_at: answered,
+        stale: needed && old,
+        trouble: trouble(source, here),
+    }
 }
 
 /// What it said last instead of answering, in the words of whoever asked it.

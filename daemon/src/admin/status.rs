@@ -59,7 +59,8 @@ fn totals(subjects: &BTreeMap<ObjectName, Subject>) -> Vec<Total> {
     let mut totals: BTreeMap<(Option<EnvironmentName>, Kind), Total> = BTreeMap::new();
     for (name, subject) in subjects {
         let environment = subject.environment.clone();
-        let blank = Total { environment: environment.clone(), kind: name.kind, ready: 0, not_ready: 0, unknown: 0, late: 0 };
+        let blank =
+            Total { environment: environment.clone(), kind: name.kind, ready: 0, not_ready: 0, unknown: 0, late: 0 };
         let total = totals.entry((environment, name.kind)).or_insert(blank);
         match holds(&subject.common, "Ready") {
             ConditionStatus::False => total.not_ready += 1,

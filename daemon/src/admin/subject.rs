@@ -78,11 +78,7 @@ impl Admin {
     }
 
     /// Every subject of those kinds whose name is liked, by name.
-    pub(super) fn subjects(
-        &self,
-        kinds: &[Kind],
-        like: impl Fn(&ObjectName) -> bool,
-    ) -> BTreeMap<ObjectName, Subject> {
+    pub(super) fn subjects(&self, kinds: &[Kind], like: impl Fn(&ObjectName) -> bool) -> BTreeMap<ObjectName, Subject> {
         let documents = &self.shared.documents;
         let mut subjects = BTreeMap::new();
         for kind in kinds {

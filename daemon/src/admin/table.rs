@@ -9,9 +9,7 @@ use claviger_config::admin::{
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{
-    Admin, call::Call, changes, errors::Problem, explanation, hostnames, plans, resources, status, version,
-};
+use super::{Admin, call::Call, changes, errors::Problem, explanation, hostnames, plans, resources, status, version};
 
 /// One route.
 pub(super) struct Route {

@@ -145,7 +145,11 @@ pub(super) async fn put(admin: Arc<Admin>, call: Call) -> Result<Response, Probl
         reference: asked.reference,
     };
     let same = before.as_ref().is_some_and(|row| row.entry == entry);
-    let row = if same { before.clone().map_or_else(|| named_gone(&named), Ok)? } else { written(&admin, &call, &named, entry).await? };
+    let row = if same {
+        before.clone().map_or_else(|| named_gone(&named), Ok)?
+    } else {
+        written(&admin, &call, &named, entry).await?
+    };
     if let Some(name) = admin.shared.documents.put_row(&row).filter(|_| !same) {
         admin.shared.driver.put(name);
     }

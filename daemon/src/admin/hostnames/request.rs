@@ -92,11 +92,7 @@ fn validation(asked: Option<Validation>, default: Validation) -> Result<(), Prob
 }
 
 /// A document that asks for the name keeps it; one that has the name's object for another host name must give it up first.
-pub(super) fn not_taken_by_a_document(
-    admin: &Admin,
-    named: &Named,
-    row: Option<&HostnameRow>,
-) -> Result<(), Problem> {
+pub(super) fn not_taken_by_a_document(admin: &Admin, named: &Named, row: Option<&HostnameRow>) -> Result<(), Problem> {
     if let Some(row) = row.filter(|row| row.entry.origin == Origin::Document) {
         return Err(claimed(admin, named, row));
     }
@@ -105,7 +101,11 @@ pub(super) fn not_taken_by_a_document(
     match taken.filter(|wanted| wanted.origin == Origin::Document) {
         None => Ok(()),
         Some(wanted) => {
-            let message = format!("`{}` would be shown as `{object}`, which {} is", named.hostname, stands(wanted.place.as_ref()));
+            let message = format!(
+                "`{}` would be shown as `{object}`, which {} is",
+                named.hostname,
+                stands(wanted.place.as_ref())
+            );
             let fix = format!("rename `{object}` in its document, then ask again");
             Err(Problem::new(Code::HostnameClaimed, message, object.to_string(), fix))
         }

@@ -57,9 +57,8 @@ mod tests {
     #[test]
     fn fields_are_sorted_by_their_code_units() {
         // Names and order are those of RFC 8785 section 3.2.3: a pair of surrogates sorts before U+FB33.
-        let found = canonical(
-            r#"{"\u20ac":"e","\r":"a","\ufb33":"g","1":"b","\ud83d\ude00":"f","\u0080":"c","\u00f6":"d"}"#,
-        );
+        let found =
+            canonical(r#"{"\u20ac":"e","\r":"a","\ufb33":"g","1":"b","\ud83d\ude00":"f","\u0080":"c","\u00f6":"d"}"#);
         let values: String = found.split(":\"").skip(1).filter_map(|rest| rest.chars().next()).collect();
         assert_eq!(values, "abcdefg");
     }
