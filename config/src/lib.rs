@@ -1,8 +1,15 @@
 //! The words of claviger: what users write and read, and nothing that acts.
 //!
 //! Settings belong to the machine ([`settings`]), resources to the fleet ([`environment`], [`key`], [`certificate`],
-//! [`hostname`]). A document becomes a [`Wanted`](desired::Wanted) once it has been read and judged. What claviger says back is
-//! made of one closed list of reasons ([`reason`]), of [`condition`]s, and of the views in [`admin`].
+//! [`hostname`]). What claviger says back is made of one closed list of reasons ([`reason`]), of [`condition`]s, and of the views
+//! in [`admin`].
+//!
+//! ```text
+//! files ── document::read ──> documents ── judge::judge ──> Desired: what shall be, with refusals
+//!                └── findings: every error at once, each with place, code and next step
+//! ```
+//! [`desired::settle`] does both. Invariants: a bad document keeps its last accepted version; nothing counts as removed while
+//! a file cannot be read; of two environments that want the same thing the newcomer is rejected; no finding repeats a secret.
 //!
 //! No I/O, no async, no clock: the command line depends on this crate alone.
 

@@ -70,7 +70,7 @@ const LABEL: &str = "1 to 63 of `a-z`, `0-9` and inner `-`";
 const SUBDOMAIN: &str = "at most 253 bytes: labels of `a-z`, `0-9` and inner `-`, joined by `.`";
 
 names! {
-    /// The name of an [`Environment`](crate::environment::Environment): the unit of separation.
+    /// The name of an [`Environment`](crate::environment::EnvironmentSpec): the unit of separation.
     EnvironmentName, "environment-name", LABEL, is_label;
     /// The name of an issuer inside an environment.
     IssuerName, "issuer-name", LABEL, is_label;

@@ -144,7 +144,7 @@ reasons! {
     RotationOff,           Operator, "somebody switched the key's rotation off";
     RotationPeriodDiffers, Operator, "somebody gave the key's rotation another period";
     SeparationRefused,     Operator, "two environments would share what must differ";
-    SettingMissing,        Operator, "the settings lack what the document needs";
+    SettingMissing,        Operator, "the settings or the environment lack what the document needs";
     StoreFailed,           Operator, "claviger's own store does not take a write";
     Unanswered,            Claviger, "an answer was lost; the far side is asked what became of it";
     WrappingKeyNotReady,   Claviger, "the wrapping key of the environment is not ready yet";

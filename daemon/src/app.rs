@@ -308,4 +308,3 @@ async fn remember(shared: &Shared, changed: Changed) {
     }
     crate::ledger::claim_documents(shared).await;
 }
-

@@ -54,7 +54,8 @@ pub struct Dev {
 /// `1d/s`: how many seconds pass in one.
 #[cfg(feature = "dev")]
 fn speed(text: &str) -> Result<f64, String> {
-    let bad = || format!("found `{text}`, accepted: a duration and `/s`, for example `1d/s` or `10m/s`; at most `30d/s`");
+    let bad =
+        || format!("found `{text}`, accepted: a duration and `/s`, for example `1d/s` or `10m/s`; at most `30d/s`");
     let span: claviger_config::Span = text.strip_suffix("/s").ok_or_else(bad)?.parse().map_err(|_| bad())?;
     if span > claviger_config::Span::days(30) { Err(bad()) } else { Ok(span.0 as f64 / 1_000.0) }
 }

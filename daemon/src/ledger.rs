@@ -46,7 +46,9 @@ async fn each(shared: &Shared, at: &Surroundings, mut with: impl FnMut(&Hostname
 pub async fn claim_documents(shared: &Shared) {
     let mut wanted: Vec<(ObjectName, HostnameEntry)> = Vec::new();
     shared.documents.each(|name, object| {
-        if let (Spec::CustomHostname(spec), Some(at), Origin::Document) = (&object.spec, &object.environment, object.origin) {
+        if let (Spec::CustomHostname(spec), Some(at), Origin::Document) =
+            (&object.spec, &object.environment, object.origin)
+        {
             let entry = HostnameEntry {
                 environment: at.name.clone(),
                 hostname: spec.hostname.clone(),
@@ -65,7 +67,8 @@ pub async fn claim_documents(shared: &Shared) {
     for (name, entry) in wanted {
         let claimed = shared.store.put_hostname(entry, shared.clock.now()).await;
         let refusal = claimed.err().filter(|failure| failure.reason == Reason::HostnameClaimed);
-        let refusal = refusal.map(|failure| Refusal { reason: failure.reason, message: failure.message, fix: failure.fix });
+        let refusal =
+            refusal.map(|failure| Refusal { reason: failure.reason, message: failure.message, fix: failure.fix });
         if shared.documents.refuse(&name, refusal) {
             shared.driver.put(name);
         }

@@ -50,7 +50,13 @@ pub struct Changed {
 impl Documents {
     /// Nothing yet, but what was accepted before.
     pub fn new(facts: SettingsFacts, before: Incumbents) -> Self {
-        Self { facts, in_force: ArcSwap::default(), before: Mutex::new(before), rows: RwLock::default(), refused: RwLock::default() }
+        Self {
+            facts,
+            in_force: ArcSwap::default(),
+            before: Mutex::new(before),
+            rows: RwLock::default(),
+            refused: RwLock::default(),
+        }
     }
 
     /// Reads back what was kept as accepted.
@@ -69,11 +75,8 @@ impl Documents {
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         let accepted = difference(&before, &settled.accepted);
         let hash = crate::adapters::craft::keys::sha256(settled.accepted_hash_input.as_bytes());
-        let view = DocumentsView {
-            accepted: format!("sha256:{hash}"),
-            rejected: settled.findings,
-            findings: settled.notices,
-        };
+        let view =
+            DocumentsView { accepted: format!("sha256:{hash}"), rejected: settled.findings, findings: settled.notices };
         let (now, was) = (&settled.desired.objects, &old.desired.objects);
         let differs = |name: &&ObjectName| now.get(*name) != was.get(*name);
         let objects = now.keys().chain(was.keys()).filter(differs).cloned().collect();
@@ -104,7 +107,8 @@ impl Documents {
     pub fn around(&self, host: &DnsName) -> Option<(Arc<Surroundings>, Vec<ObjectName>)> {
         let in_force = self.in_force.load();
         let zones = in_force.environments.values().flat_map(|at| at.spec.zones.iter().map(move |zone| (at, zone)));
-        let inside = zones.filter(|(_, zone)| host.within(&zone.name) && !zone.except.iter().any(|out| host.within(out)));
+        let inside =
+            zones.filter(|(_, zone)| host.within(&zone.name) && !zone.except.iter().any(|out| host.within(out)));
         let (at, _) = inside.max_by_key(|(_, zone)| zone.name.as_str().len())?;
         let own = |name: &&ObjectName| {
             let wanted = in_force.desired.objects.get(*name);
@@ -238,6 +242,8 @@ fn difference(before: &Incumbents, after: &Incumbents) -> Vec<(String, Option<Ve
             rows.push((name.to_string(), Some(body)));
         }
     }
-    rows.extend(before.objects.keys().filter(|name| !after.objects.contains_key(*name)).map(|name| (name.to_string(), None)));
+    rows.extend(
+        before.objects.keys().filter(|name| !after.objects.contains_key(*name)).map(|name| (name.to_string(), None)),
+    );
     rows
 }

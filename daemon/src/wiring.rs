@@ -11,11 +11,7 @@ use claviger_config::{IssuerName, desired::Surroundings, settings::Settings};
 use claviger_core::{
     domain::failure::Failure,
     ports::{Answer, Audit, Clock},
-    reconcile::{
-        outside::Outside,
-        pass::Common,
-        world::World,
-    },
+    reconcile::{outside::Outside, pass::Common, world::World},
 };
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -49,10 +45,16 @@ pub fn stores(
     base: &Path,
     clock: &Arc<dyn Pace>,
 ) -> Result<(Arc<SqliteStore>, Arc<Journal>, State), StartError> {
-    let state = State::open(&base.join(&settings.state.directory)).map_err(|error| StartError::State(Box::new(error)))?;
+    let state =
+        State::open(&base.join(&settings.state.directory)).map_err(|error| StartError::State(Box::new(error)))?;
     let store = SqliteStore::open(&state).map_err(|error| StartError::State(Box::new(error)))?;
     for row in store.quarantined_at_start() {
-        tracing::error!(reason = "StoreFailed", "{} {} is damaged and was put aside; restore it from a backup", row.table, row.key);
+        tracing::error!(
+            reason = "StoreFailed",
+            "{} {} is damaged and was put aside; restore it from a backup",
+            row.table,
+            row.key
+        );
     }
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
     let journal = Journal::open(&state, clock).map_err(|error| StartError::State(Box::new(error)))?;
@@ -145,7 +147,11 @@ fn seen_acme(parts: &Parts<'_>) -> acme::Observer {
     let (metrics, clock) = (Arc::clone(parts.metrics), Arc::clone(parts.clock));
     Arc::new(move |operation: &str, code: &str| {
         metrics.request("acme", "", operation, code);
-        metrics.asked("acme", clock.now().0 / 1_000, code.bytes().all(|byte| byte.is_ascii_digit()) && !code.starts_with('5'));
+        metrics.asked(
+            "acme",
+            clock.now().0 / 1_000,
+            code.bytes().all(|byte| byte.is_ascii_digit()) && !code.starts_with('5'),
+        );
     })
 }
 

@@ -14,6 +14,7 @@ use claviger_config::{
 };
 use zeroize::Zeroizing;
 
+pub use crate::domain::actor::Actor;
 use crate::domain::{
     effect::{
         Account, Chain, DnsAnswer, DnsQuestion, EdgeSettings, HostnameSeen, KeySeen, KeyUse, OrderSeen, OutletSeen,
@@ -287,24 +288,6 @@ pub struct Entry {
     pub intent: String,
     /// How it ended, after it: `Done`, `Failed`, `Unknown`; and in words.
     pub outcome: Option<(String, String)>,
-}
-
-/// Who acts.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
-pub struct Actor {
-    /// `person`, `workload` or `system`.
-    pub kind: String,
-    /// For example `uid:1000` or `claviger`.
-    pub id: String,
-    /// The way it came: `unix`, `schedule` …
-    pub via: String,
-}
-
-impl Actor {
-    /// claviger itself, by its own timer.
-    pub fn system() -> Self {
-        Self { kind: "system".to_owned(), id: "claviger".to_owned(), via: "schedule".to_owned() }
-    }
 }
 
 /// Desired state: a valid whole, swapped whole. Reading it never waits.

@@ -8,11 +8,8 @@ use claviger_config::{
 use crate::domain::{
     noun::{Noun, Viewed},
     plan::{Plan, Step},
-    record::{Dated, Record, Said},
+    record::{Dated, PATIENCE, Record, Said},
 };
-
-/// Others may take an hour before someone must know.
-const PATIENCE: Span = Span::hours(1);
 
 /// What every status begins with.
 pub fn common<N: Noun>(view: &Viewed<'_, N>) -> CommonStatus {
@@ -51,21 +48,25 @@ fn pending<M>(record: &Record<M>) -> Option<Pending> {
     })
 }
 
-/// What someone must know: trouble, a person's turn, or somebody else's that lasts too long.
+/// What someone must know: a person's turn, what is out of service, and somebody else's turn that has lasted or will last too long.
 pub fn attention<M>(record: &Record<M>, plan: &Plan, now: Moment) -> Option<Attention> {
     let (said, trouble) = (&record.said, record.trouble.as_ref());
+    let since = trouble.map_or(said.since, |trouble| trouble.since);
     let turn = plan.reason.turn();
     let due = match turn {
         Turn::Nobody => false,
         Turn::Operator | Turn::Customer => true,
         Turn::Aws | Turn::CertificateAuthority | Turn::Claviger | Turn::Cloudflare => {
-            trouble.is_some() || now.since(said.since) >= PATIENCE || plan.reason == Reason::Expired
+            let stuck = trouble.is_some_and(|trouble| trouble.until.is_none_or(|until| until.since(since) >= PATIENCE));
+            // Whoever stands in a budget's line knows why, and thousands may: worth a word after a day.
+            let patience = if plan.reason == Reason::BudgetSpent { Span::days(1) } else { PATIENCE };
+            stuck || now.since(since) >= patience || plan.hurts.is_some_and(|hurts| hurts <= now)
         }
     };
     due.then(|| Attention {
         reason: plan.reason,
         turn,
-        since: trouble.map_or(said.since, |trouble| trouble.since).to_second(),
+        since: since.to_second(),
         next_try: plan.next.map(|at| at.to_second()),
         hurts_at: plan.hurts.map(|at| at.to_second()),
         message: if plan.message.is_empty() { plan.reason.hint().to_owned() } else { plan.message.clone() },

@@ -89,7 +89,10 @@ async fn play(stage: &Stage) -> ExitCode {
     let settings = match std::fs::read(&file).map(|bytes| settings::read(&file.display().to_string(), &bytes)) {
         Ok(Ok(settings)) => settings,
         Ok(Err(findings)) => {
-            talk(&claviger_config::document::render::render(claviger_config::document::render::Severity::Error, &findings));
+            talk(&claviger_config::document::render::render(
+                claviger_config::document::render::Severity::Error,
+                &findings,
+            ));
             return ExitCode::from(2);
         }
         Err(error) => return refuse(&format!("{}: {error}", file.display())),
@@ -132,7 +135,10 @@ async fn start_world(stage: &Stage) -> Result<(World, SocketAddr), String> {
         ..Options::new(SystemClock::new().draw(), move || clock.now().0)
     };
     let world = claviger_sim::World::start(options).await.map_err(|error| {
-        format!("the simulators cannot be started: {error}\nhint: does another `clavigerd dev` run in {}?", stage.folder.display())
+        format!(
+            "the simulators cannot be started: {error}\nhint: does another `clavigerd dev` run in {}?",
+            stage.folder.display()
+        )
     })?;
     Ok((world, http01))
 }

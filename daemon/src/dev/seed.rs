@@ -1,11 +1,6 @@
 //! What the demonstration begins with: three environments, their keys and certificates, a dozen customers in every stage.
 
-use std::{
-    fs, io,
-    net::SocketAddr,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-};
+use std::{fs, io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
 
 use claviger_config::Moment;
 use claviger_sim::{Running as World, model::dns::Kind};

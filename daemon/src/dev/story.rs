@@ -116,7 +116,11 @@ fn closing(folder: &Path) -> String {
     ] {
         let _ = writeln!(text, "  {command:<58} # {why}");
     }
-    let _ = writeln!(text, "  openssl x509 -noout -subject -enddate -in {}/certificates/staging-web/tls.crt", folder.display());
+    let _ = writeln!(
+        text,
+        "  openssl x509 -noout -subject -enddate -in {}/certificates/staging-web/tls.crt",
+        folder.display()
+    );
     text.push_str("\nCtrl-C ends it.\n");
     text
 }

@@ -70,7 +70,7 @@ pub(super) fn append_repair(buffer: &mut Vec<u8>, head: &Head, at: Moment, messa
         actor: Capped(&actor),
         verb: "journal.repair".into(),
         environment: None,
-        object: &ItsOwn { kind: "Journal", name: "audit.jsonl" },
+        object: &ItsOwn { kind: "Journal", name: super::NAME },
         reason: Reason::StoreFailed,
         intent: Cow::Borrowed(""),
         stage: Stage::Outcome,

@@ -31,8 +31,6 @@ pub struct Journal {
     broken: watch::Receiver<Option<String>>,
     path: PathBuf,
     start: Start,
-    // Last: the folder is given up once the thread has ended.
-    _state: State,
 }
 
 /// Why the journal cannot be used.
@@ -52,11 +50,11 @@ impl Journal {
     ///
     /// A chain that is broken further up is told in [`Journal::start`] and left as it is: it is evidence.
     pub fn open(state: &State, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
-        let path = state.join("audit.jsonl");
+        let path = state.join(NAME);
         let (file, start) = start::open(state.directory(), &path)?;
         let (tell, broken) = watch::channel(None);
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let mut writer = Writer::new(file, path.clone(), &start, clock, tell);
+        let mut writer = Writer::new(file, state.clone(), &start, clock, tell);
         if let Some(torn) = &start.torn {
             writer.record_repair(torn).map_err(failed("record the repair of", &path))?;
         }
@@ -64,7 +62,7 @@ impl Journal {
             .name("claviger-journal".to_owned())
             .spawn(move || writer.run(receiver))
             .map_err(failed("start the thread of", &path))?;
-        Ok(Self { queue: Some(sender), thread: Some(thread), broken, path, start, _state: state.clone() })
+        Ok(Self { queue: Some(sender), thread: Some(thread), broken, path, start })
     }
 
     /// What was found when it was opened.
@@ -129,6 +127,7 @@ fn failed(what: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) 
     move |cause| JournalError { what, path, cause }
 }
 
+const NAME: &str = "audit.jsonl";
 const QUEUE: usize = 4_096;
 
 #[cfg(test)]

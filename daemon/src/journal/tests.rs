@@ -226,7 +226,9 @@ fn a_broken_chain_is_told_by_line_and_left_as_it_is() {
 async fn daemon_whose_disk_is_full() {
     let Some(folder) = std::env::var_os("CLAVIGER_TEST_FULL") else { return };
     let folder = Path::new(&folder);
-    let journal = open(folder);
+    let state = State::open(folder).unwrap();
+    assert!(!*state.reserve_spent().borrow());
+    let journal = Journal::open(&state, Arc::new(Still)).unwrap();
     journal.intend(&entry("first", None)).await.unwrap();
     let (before, was) = (text(folder), getrlimit(Resource::Fsize));
     // Half of the next line fits.
@@ -237,6 +239,7 @@ async fn daemon_whose_disk_is_full() {
     journal.conclude(&entry("first", Some("Done"))).await.unwrap();
     assert!(journal.intend(&entry("third", None)).await.is_err());
     assert_eq!(text(folder), before, "no half line stays");
+    assert!(*state.reserve_spent().borrow(), "what was kept for this day was given up first");
     setrlimit(Resource::Fsize, was).unwrap();
     journal.intend(&entry("fourth", None)).await.unwrap();
     let told: Vec<_> = verified(&text(folder)).iter().map(|line| line["intent"].as_str().unwrap().to_owned()).collect();

@@ -10,9 +10,10 @@ use claviger_core::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    Start, Torn, broken,
+    NAME, Start, Torn, broken,
     line::{self, Head, Stage},
 };
+use crate::adapters::sqlite::State;
 
 /// A line to be written, and who waits for it.
 pub(super) struct Job {
@@ -24,6 +25,7 @@ pub(super) struct Job {
 pub(super) struct Writer {
     file: File,
     path: PathBuf,
+    state: State,
     /// How long the file is up to the last whole line.
     length: u64,
     head: Head,
@@ -36,12 +38,13 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         file: File,
-        path: PathBuf,
+        state: State,
         start: &Start,
         clock: Arc<dyn Clock>,
         broken: watch::Sender<Option<String>>,
     ) -> Self {
-        Self { file, path, length: start.length, head: start.head.clone(), clock, broken, late: VecDeque::new() }
+        let (path, head) = (state.join(NAME), start.head.clone());
+        Self { file, path, state, length: start.length, head, clock, broken, late: VecDeque::new() }
     }
 
     /// Records that the end was cut off.
@@ -108,8 +111,16 @@ impl Writer {
         }
     }
 
-    /// Appends and syncs. What was written in part is cut off again. When that or the sync fails, the file is not written again.
+    /// Appends and syncs; on a full disk once more, with the space that was kept for that.
     fn write(&self, lines: &[u8]) -> Result<(), (&'static str, io::Error)> {
+        match self.write_once(lines) {
+            Err((_, cause)) if is_full(&cause) && self.state.spend_reserve() => self.write_once(lines),
+            other => other,
+        }
+    }
+
+    /// What was written in part is cut off again. When that or the sync fails, the file is not written again.
+    fn write_once(&self, lines: &[u8]) -> Result<(), (&'static str, io::Error)> {
         if let Err(cause) = self.file.write_all_at(lines, self.length) {
             if self.file.set_len(self.length).is_err() {
                 self.break_off("cannot be written and not be put right", &cause);
@@ -134,17 +145,18 @@ impl Writer {
 
     fn failure(&self, what: &str, cause: &io::Error) -> Failure {
         let path = self.path.display();
-        let full = matches!(
-            cause.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-        );
-        let fix = if full {
+        let fix = if is_full(cause) {
             format!("free space on the volume of `{path}`; claviger then goes on by itself")
         } else {
             format!("check the disk behind `{path}` and that clavigerd's user may write the file")
         };
         Failure::new(Reason::StoreFailed, format!("cannot {what} the audit journal `{path}`: {cause}")).fix(fix)
     }
+}
+
+fn is_full(cause: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(cause.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// Who waited may have gone: then nobody is told.
@@ -159,6 +171,8 @@ const MOST_LATE: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
+
+    use std::os::unix::fs::PermissionsExt as _;
 
     use claviger_config::{Kind, Moment, ObjectName};
     use claviger_core::ports::Actor;
@@ -175,11 +189,14 @@ mod tests {
         }
     }
 
-    fn writer(path: &str) -> (Writer, watch::Receiver<Option<String>>) {
+    fn writer(path: &str) -> (tempfile::TempDir, Writer, watch::Receiver<Option<String>>) {
+        let folder = tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o700)).tempdir().unwrap();
+        let state = State::open(folder.path()).unwrap();
         let start = Start { entries: 0, breaks: Vec::new(), broken: 0, torn: None, head: Head::empty(), length: 0 };
         let (tell, broken) = watch::channel(None);
         let file = File::options().read(true).write(true).open(path).unwrap();
-        (Writer::new(file, path.into(), &start, Arc::new(Still), tell), broken)
+        let writer = Writer::new(file, state, &start, Arc::new(Still), tell);
+        (folder, writer, broken)
     }
 
     fn intend(writer: &mut Writer) -> Result<(), Failure> {
@@ -200,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_sync_that_fails_ends_the_journal_and_is_not_asked_again() {
-        let (mut writer, broken) = writer("/dev/null");
+        let (_folder, mut writer, broken) = writer("/dev/null");
         let failure = intend(&mut writer).unwrap_err();
         assert!(failure.message.starts_with("cannot sync the audit journal"), "{}", failure.message);
         assert!(broken.borrow().as_ref().unwrap().contains("could not be brought to the disk"));
@@ -209,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_full_and_cannot_be_put_right_ends_the_journal() {
-        let (mut writer, broken) = writer("/dev/full");
+        let (_folder, mut writer, broken) = writer("/dev/full");
         let failure = intend(&mut writer).unwrap_err();
         assert!(failure.fix[0].starts_with("free space on the volume"), "{failure:?}");
         assert!(broken.borrow().is_some());

@@ -50,11 +50,7 @@ impl<W: World> World for Deadline<W> {
     }
 }
 
-async fn within<T>(
-    word: &str,
-    reason: Reason,
-    call: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+async fn within<T>(word: &str, reason: Reason, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::time::timeout(DEADLINE, call).await.unwrap_or_else(|_| {
         Err(Failure::new(reason, format!("`{word}` did not end within {} s", DEADLINE.as_secs())).maybe_done())
     })

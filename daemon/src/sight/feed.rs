@@ -19,7 +19,11 @@ pub fn start(store: Arc<SqliteStore>) -> Feed {
     tokio::spawn(async move {
         while let Some((environment, change)) = changes.recv().await {
             if let Err(failure) = store.add_change(environment, change).await {
-                tracing::warn!(reason = failure.reason.word(), "a change of a host name was not written: {}", failure.message);
+                tracing::warn!(
+                    reason = failure.reason.word(),
+                    "a change of a host name was not written: {}",
+                    failure.message
+                );
             }
         }
     });

@@ -74,7 +74,8 @@ impl Teller {
     fn feed(&self, told: &Told<'_>) {
         let (Some(environment), Some(hostname)) = (told.environment, told.hostname) else { return };
         let ready = told.now.ready.status == ConditionStatus::True;
-        let change = HostnameChange { cursor: 0, at: told.at, hostname: hostname.clone(), reason: told.now.reason, ready };
+        let change =
+            HostnameChange { cursor: 0, at: told.at, hostname: hostname.clone(), reason: told.now.reason, ready };
         if self.feed.try_send((environment.clone(), change)).is_err() {
             tracing::warn!(object = %told.name, "a change was not fed: too many wait to be written");
         }

@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 
 use claviger_config::{
-    Kind, Moment, ObjectName,
-    certificate::TlsCertificateStatus,
-    condition::ConditionStatus,
-    hostname::CustomHostnameStatus,
-    key::KmsKeyStatus,
+    Kind, Moment, ObjectName, certificate::TlsCertificateStatus, condition::ConditionStatus,
+    hostname::CustomHostnameStatus, key::KmsKeyStatus,
 };
 use claviger_core::reconcile::pass::Shown;
 use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
@@ -55,7 +52,8 @@ impl Scrape<'_> {
     }
 
     fn certificates(&self, registry: &Registry) -> Result<(), prometheus::Error> {
-        let all = gauge(registry, "claviger_certificates", "Certificates by state.", &["environment", "issuer", "state"])?;
+        let all =
+            gauge(registry, "claviger_certificates", "Certificates by state.", &["environment", "issuer", "state"])?;
         let expiring = gauge(
             registry,
             "claviger_certificates_expiring",
@@ -75,7 +73,8 @@ impl Scrape<'_> {
             let Ok(status) = serde_json::from_value::<TlsCertificateStatus>(subject.status.clone()) else { return };
             let environment = environment(&subject);
             let issued = status.certificate.as_ref();
-            let issuer = issued.and_then(|issued| issued.issuer.as_ref()).map_or("", |issuer| issuer.as_str()).to_owned();
+            let issuer =
+                issued.and_then(|issued| issued.issuer.as_ref()).map_or("", |issuer| issuer.as_str()).to_owned();
             all.with_label_values(&[environment.as_str(), issuer.as_str(), state(&subject)]).inc();
             if let Some(issued) = issued {
                 let left = issued.not_after.since(self.now).0 / 1_000;
@@ -130,7 +129,8 @@ impl Scrape<'_> {
             let Ok(status) = serde_json::from_value::<KmsKeyStatus>(subject.status.clone()) else { return };
             let environment = environment(&subject);
             let place = subject.wanted.as_ref().and_then(|wanted| wanted.environment.clone());
-            let namespace = place.map(|at| format!("{}/{}", at.spec.kms.account_id, at.spec.kms.region)).unwrap_or_default();
+            let namespace =
+                place.map(|at| format!("{}/{}", at.spec.kms.account_id, at.spec.kms.region)).unwrap_or_default();
             let state = status.key.as_ref().map_or("Unknown", |key| key.state.word());
             all.with_label_values(&[environment.as_str(), namespace.as_str(), state]).inc();
             each.key(name, &environment, &subject, &status);
@@ -141,7 +141,8 @@ impl Scrape<'_> {
     fn itself(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         let build = gauge(registry, "claviger_build_info", "The build that answers.", &["version"])?;
         build.with_label_values(&[crate::VERSION]).set(1.0);
-        let documents = gauge(registry, "claviger_documents_rejected", "Errors in documents that are not in force.", &[])?;
+        let documents =
+            gauge(registry, "claviger_documents_rejected", "Errors in documents that are not in force.", &[])?;
         documents.with_label_values(&[] as &[&str]).set(self.documents.view().rejected.len() as f64);
         let attention = gauge(
             registry,
@@ -212,7 +213,14 @@ impl Each {
         family.with_label_values(&[environment, namespace, name.name.as_str()]).set(value);
     }
 
-    fn certificate(&self, name: &ObjectName, environment: &str, subject: &Shown, status: &TlsCertificateStatus, now: Moment) {
+    fn certificate(
+        &self,
+        name: &ObjectName,
+        environment: &str,
+        subject: &Shown,
+        status: &TlsCertificateStatus,
+        now: Moment,
+    ) {
         let issued = status.certificate.as_ref();
         let set = |family: &str, value| self.set(family, name, environment, value);
         set("claviger_certificate_not_before_timestamp_seconds", issued.map(|issued| seconds(issued.not_before)));

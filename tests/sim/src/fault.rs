@@ -12,18 +12,21 @@ use crate::answer::Answer;
 use crate::dice::Dice;
 use crate::lock;
 
-/// A simulator.
+/// A simulator. What matches no operation is `unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Service {
-    /// The ACME CA.
+    /// The ACME CA. Operations: `account`, `authorization`, `certificate`, `challenge`, `directory`, `finalize`,
+    /// `keyChange`, `newAccount`, `newNonce`, `newOrder`, `order`, `renewalInfo`, `revokeCert`.
     Acme,
-    /// Cloudflare's API.
+    /// Cloudflare's API. Operations: `create`, `dcvDelegation`, `delete`, `deleteFallbackOrigin`, `edit`,
+    /// `fallbackOrigin`, `get`, `list`, `quota`, `setFallbackOrigin`, `verifyToken`.
     Cloudflare,
-    /// The name server.
+    /// The name servers. Operations: record types such as `TXT`, and `UPDATE`. A refused call and a lost answer are
+    /// silence, a throttled one is REFUSED, any status is SERVFAIL.
     Dns,
-    /// AWS KMS.
+    /// AWS KMS. Operations: those of its API, such as `GenerateDataKey`.
     Kms,
-    /// AWS STS.
+    /// AWS STS. Operations: `AssumeRole`, `GetCallerIdentity`.
     Sts,
 }
 

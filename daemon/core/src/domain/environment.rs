@@ -90,7 +90,7 @@ impl Noun for Environment {
         }
     }
 
-    fn hear(seen: &mut Seen<Self>, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn> {
+    fn hear(seen: &mut Seen<Self>, _step: &Step, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn> {
         let accounts = &mut seen.record.memory.accounts;
         match news {
             News::AccountKey(issuer, found) => {
@@ -125,6 +125,10 @@ impl Noun for Environment {
         };
         seen.facts.trouble.insert(issuer.clone(), IssuerTrouble { failure: failure.clone(), count, until });
         true
+    }
+
+    fn lift(seen: &mut Seen<Self>) {
+        seen.facts.trouble.clear();
     }
 
     fn claims(view: &View<'_, Self>) -> Vec<(&'static str, String)> {
@@ -206,8 +210,7 @@ fn wrapping_key_not_ready(view: &V<'_>) -> Option<Plan> {
 
 fn account_due(view: &V<'_>) -> Option<Plan> {
     let waits = |trouble: &IssuerTrouble| trouble.until.is_none_or(|until| view.now < until);
-    let lifted = view.seen.record.generation != view.wanted.generation;
-    let calm = |issuer: &&IssuerName| lifted || !view.seen.facts.trouble.get(*issuer).is_some_and(waits);
+    let calm = |issuer: &&IssuerName| view.lifted() || !view.seen.facts.trouble.get(*issuer).is_some_and(waits);
     let issuer = demanded(view).filter(|issuer| account(view, issuer).is_none()).find(calm)?.clone();
     let memory = view.seen.record.memory.accounts.get(&issuer);
     let effect = match memory.and_then(|memory| Some((memory.key.clone()?, memory.kept))) {
@@ -225,9 +228,10 @@ fn account_due(view: &V<'_>) -> Option<Plan> {
 
 fn issuer_in_trouble(view: &V<'_>) -> Option<Plan> {
     let waiting = demanded(view).filter(|issuer| account(view, issuer).is_none());
-    let (issuer, trouble) = waiting.filter_map(|issuer| view.seen.facts.trouble.get_key_value(issuer)).next()?;
-    let failure = &trouble.failure;
-    let plan = Plan::rest(trouble.until, failure.reason).saying(format!("issuer `{issuer}`: {}", failure.message));
+    let troubles: Vec<_> = waiting.filter_map(|issuer| view.seen.facts.trouble.get_key_value(issuer)).collect();
+    let (issuer, IssuerTrouble { failure, .. }) = troubles.first()?;
+    let next = troubles.iter().filter_map(|(_, trouble)| trouble.until).min();
+    let plan = Plan::rest(next, failure.reason).saying(format!("issuer `{issuer}`: {}", failure.message));
     Some(Plan { fix: failure.fix.clone(), ..plan })
 }
 

@@ -1,6 +1,6 @@
 //! What a port's error says: when to try again, whether it may have happened, who else must stop.
 
-use claviger_config::{Moment, Reason};
+use claviger_config::{Moment, Reason, Span};
 use serde::{Deserialize, Serialize};
 
 use super::effect::Class;
@@ -51,12 +51,25 @@ impl Failure {
         Self { stops, ..self }
     }
 
+    /// The same, with an instant that can be meant: a far side that names one a year away does not know what it says, and a
+    /// certificate would lapse over it.
+    pub fn bounded(self, now: Moment) -> Self {
+        match self.retry {
+            Retry::At(at) => self.retry(Retry::At(at.clamp(now + Span::seconds(1), now + LONGEST))),
+            Retry::Later | Retry::Never => self,
+        }
+    }
+
     /// The same, with one more thing that a person can do.
     pub fn fix(mut self, step: impl Into<String>) -> Self {
         self.fix.push(step.into());
         self
     }
 }
+
+/// The longest wait that a far side may ask for: the week of Let's Encrypt's limits on duplicates
+/// (<https://letsencrypt.org/docs/rate-limits/>).
+const LONGEST: Span = Span::days(7);
 
 /// When it may be tried again.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -85,4 +98,24 @@ pub enum Stops {
     Budget(Class),
     /// This object only.
     Object,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_that_the_far_side_names_is_obeyed_up_to_a_week() {
+        let now = Moment(1_000_000);
+        let at = |at| Failure::new(Reason::RateLimited, "").retry(Retry::At(at)).bounded(now).retry;
+        assert_eq!(at(now + Span::days(6)), Retry::At(now + Span::days(6)));
+        assert_eq!(at(now + Span::days(365)), Retry::At(now + Span::days(7)));
+        assert_eq!(at(now - Span::days(1)), Retry::At(now + Span::seconds(1)));
+    }
+
+    #[test]
+    fn what_names_no_instant_stays_as_it_is() {
+        let failure = Failure::new(Reason::Refused, "no").retry(Retry::Never).maybe_done();
+        assert_eq!(failure.clone().bounded(Moment(0)), failure);
+    }
 }

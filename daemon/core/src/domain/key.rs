@@ -10,11 +10,11 @@ use claviger_config::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    effect::{Effect, KeySeen, KmsEffect, News, Query},
+    effect::{Effect, KeySeen, KmsEffect, News, Query, RotationSeen},
     failure::Failure,
     neighbours::Share,
     noun::{Noun, OutOfTurn, Ready, Rule, View, Viewed, explained},
-    plan::Plan,
+    plan::{Plan, Step},
     record::Seen,
 };
 
@@ -42,12 +42,17 @@ pub struct Facts {
     pub searched: bool,
     /// The key as last seen; `None` inside: AWS does not know it.
     pub key: Option<(Option<KeySeen>, Moment)>,
+    /// When claviger itself last changed alias or rotation.
+    pub changed: Option<Moment>,
 }
 
 /// How often a key is looked at although nothing is planned.
 const LOOK_AGAIN: Span = Span::minutes(10);
-/// A key that was just made may be shown late.
+/// What was just made or changed may be shown late: "usually seconds, sometimes minutes"
+/// (<https://docs.aws.amazon.com/kms/latest/developerguide/programming-eventual-consistency.html>).
 const SETTLE: Span = Span::minutes(5);
+/// How often it is looked at meanwhile.
+const SETTLING: Span = Span::seconds(20);
 
 impl Noun for Key {
     const KIND: Kind = Kind::KmsKey;
@@ -62,6 +67,7 @@ impl Noun for Key {
         pending_deletion,
         disabled,
         unusable,
+        settling,
         alias_missing,
         alias_moved,
         rotation_unset,
@@ -84,6 +90,7 @@ impl Noun for Key {
             pending_deletion,
             disabled,
             unusable,
+            settling,
             alias_missing,
             alias_moved,
             rotation_off,
@@ -96,24 +103,27 @@ impl Noun for Key {
         }
     }
 
-    fn hear(seen: &mut Seen<Self>, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn> {
+    fn hear(seen: &mut Seen<Self>, _step: &Step, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn> {
         let memory = &mut seen.record.memory;
         match news {
-            News::Aliased => seen.facts.key = None,
+            News::Aliased => (seen.facts.key, seen.facts.changed) = (None, Some(now)),
             News::Key(found) if memory.arn.is_none() => {
                 seen.facts.searched = true;
-                if let Some(found) = found {
-                    (memory.arn, memory.since) = (Some(found.arn.clone()), Some(now));
+                // Only its tags say that it is ours: an alias can be moved by hand.
+                if let Some(found) = found.filter(|key| key.ours) {
+                    (memory.arn, memory.since) = (Some(found.arn), Some(now));
                 }
             }
             News::Key(found) => {
-                memory.material =
-                    found.as_ref().and_then(|key| key.material.clone()).or_else(|| memory.material.take());
+                if let Some(key) = &found {
+                    look_back(memory, key);
+                }
                 seen.facts.key = Some((found.map(|key| *key), now));
             }
             News::KeyCreated(arn) => (memory.arn, memory.since) = (Some(arn), Some(now)),
             News::Rotation(period) => {
-                (memory.rotation_period, seen.facts.key, seen.record.ask) = (Some(period), None, None);
+                memory.rotation_period = Some(period);
+                (seen.facts.key, seen.facts.changed, seen.record.ask) = (None, Some(now), None);
             }
             news => return Err(OutOfTurn { kind: Self::KIND, news: news.word() }),
         }
@@ -176,6 +186,17 @@ impl Noun for Key {
 
 type V<'a> = View<'a, Key>;
 
+/// What a blank memory learns from the key itself: rotation that is on was set before, and is not set again.
+fn look_back(memory: &mut Memory, key: &KeySeen) {
+    if let Some(material) = &key.material {
+        memory.material = Some(material.clone());
+    }
+    let rotation = key.rotation.as_ref().filter(|rotation| rotation.enabled);
+    if let Some(rotation) = rotation.filter(|_| memory.rotation_period.is_none()) {
+        memory.rotation_period = rotation.period;
+    }
+}
+
 /// The alias of a key in its environment's namespace.
 pub fn alias(at: &Surroundings, key: &str) -> String {
     format!("alias/{}/{key}", at.spec.kms.alias_prefix)
@@ -204,7 +225,7 @@ fn missing(view: &V<'_>) -> Option<Plan> {
 
 fn unseen(view: &V<'_>) -> Option<Plan> {
     let arn = view.seen.record.memory.arn.clone()?;
-    let stale = view.seen.facts.key.as_ref().is_none_or(|(_, at)| *at + LOOK_AGAIN <= view.now);
+    let stale = view.seen.facts.key.as_ref().is_none_or(|(_, at)| *at + pace(view) <= view.now);
     let alias = own_alias(view).filter(|_| stale)?;
     Some(Plan::look(Query::Key { arn, alias }, view.seen.record.said.reason))
 }
@@ -216,10 +237,8 @@ fn gone(view: &V<'_>) -> Option<Plan> {
     }
     let memory = &view.seen.record.memory;
     let arn = memory.arn.as_deref().unwrap_or_default();
-    let young = memory.since.is_some_and(|since| view.now < since + SETTLE);
-    Some(if young {
-        Plan::rest(Some(*at + LOOK_AGAIN.min(Span::seconds(20))), Reason::Missing)
-            .saying(format!("{arn} was just made and is not shown yet"))
+    Some(if is_young(view) {
+        Plan::rest(Some(*at + SETTLING), Reason::Missing).saying(format!("{arn} was just made and is not shown yet"))
     } else {
         rest(view, Reason::KeyUnavailable)
             .saying(format!("AWS does not know {arn} any more; what it wrapped cannot be opened"))
@@ -252,6 +271,36 @@ fn unusable(view: &V<'_>) -> Option<Plan> {
     let key = seen_key(view)?;
     (key.state != KeyState::Enabled)
         .then(|| rest(view, Reason::KeyUnavailable).saying(format!("{} is in the state {}", key.arn, key.state.word())))
+}
+
+/// A change of our own that is not shown yet is neither made again nor called drift.
+fn settling(view: &V<'_>) -> Option<Plan> {
+    let (_, at) = view.seen.facts.key.as_ref().filter(|_| is_settling(view))?;
+    let text = "what claviger changed is not shown yet: AWS may answer late";
+    Some(Plan::rest(Some(*at + SETTLING), Reason::Missing).saying(text))
+}
+
+fn is_settling(view: &V<'_>) -> bool {
+    let recent = view.seen.facts.changed.is_some_and(|changed| view.now < changed + SETTLE);
+    recent && seen_key(view).is_some_and(|key| !is_as_changed(view, key))
+}
+
+/// Whether the key shows the alias and the rotation that claviger gave it.
+fn is_as_changed(view: &V<'_>, key: &KeySeen) -> bool {
+    let set = view.seen.record.memory.rotation_period;
+    let rotates =
+        |rotation: &RotationSeen| rotation.enabled && rotation.period.is_none_or(|period| Some(period) == set);
+    key.alias_target.is_some() && (set.is_none() || key.rotation.as_ref().is_none_or(rotates))
+}
+
+fn is_young(view: &V<'_>) -> bool {
+    view.seen.record.memory.since.is_some_and(|since| view.now < since + SETTLE)
+}
+
+/// Often while something of our own making is not shown yet.
+fn pace(view: &V<'_>) -> Span {
+    let unseen = view.seen.facts.key.as_ref().is_some_and(|(seen, _)| seen.is_none());
+    if unseen && is_young(view) || is_settling(view) { SETTLING } else { LOOK_AGAIN }
 }
 
 fn alias_missing(view: &V<'_>) -> Option<Plan> {

@@ -2,6 +2,7 @@
 //!
 //! A decision is `plan(view) -> Plan`: the first rule that speaks wins, and the order of the list is the documentation.
 
+pub mod actor;
 pub mod budget;
 pub mod certificate;
 pub mod effect;

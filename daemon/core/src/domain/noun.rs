@@ -35,15 +35,18 @@ pub trait Noun: Sized + Send + Sync + 'static {
     fn spec(spec: &Spec) -> Option<&Self::Spec>;
     /// Is it good? Said from memory, facts and the time, never from what is being done about it.
     fn ready(view: &View<'_, Self>) -> Ready;
-    /// Takes in news. Some news is a failure: it is given back and dealt with like any other.
+    /// Takes in what a step brought; a recall brings the news of the effect that it asks about. Some news is a failure: it is
+    /// given back and dealt with like any other.
     ///
     /// # Errors
     /// News that nobody asked for: a fault in claviger.
-    fn hear(seen: &mut Seen<Self>, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn>;
+    fn hear(seen: &mut Seen<Self>, step: &Step, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn>;
     /// Whether a failure is news that the kind can live with (unknown, until), so that it is no trouble of the whole subject.
     fn bears(_seen: &mut Seen<Self>, _step: &Step, _failure: &Failure, _now: Moment) -> bool {
         false
     }
+    /// Its own troubles no longer hold: the document changed, or a person asks.
+    fn lift(_seen: &mut Seen<Self>) {}
     /// When what is in service ends.
     fn end(_seen: &Seen<Self>) -> Option<Moment> {
         None
@@ -81,6 +84,14 @@ pub struct View<'a, N: Noun> {
     pub neighbours: &'a Neighbours,
     /// Now.
     pub now: Moment,
+}
+
+impl<N: Noun> View<'_, N> {
+    /// Whether troubles no longer hold: the document changed, or a person asks.
+    pub fn lifted(&self) -> bool {
+        let record = &self.seen.record;
+        record.generation != self.wanted.generation || record.ask.as_ref().is_some_and(|ask| ask.fresh)
+    }
 }
 
 /// A subject as it is shown, also when its document is gone.

@@ -50,6 +50,14 @@ impl Step {
             Self::Rest => "rest",
         }
     }
+
+    /// The effect that it does or asks about.
+    pub const fn effect(&self) -> Option<&Effect> {
+        match self {
+            Self::Act(effect) | Self::Recall(Intent { effect, .. }) => Some(effect),
+            Self::Look(_) | Self::Rest => None,
+        }
+    }
 }
 
 impl Plan {
@@ -91,17 +99,28 @@ impl Plan {
 
 /// Decides the next step of any subject.
 pub fn plan<N: Noun>(view: &View<'_, N>) -> Plan {
-    let first: [Rule<N>; 4] = [refused, moved, backing_off, unanswered];
+    let first: [Rule<N>; 5] = [refused, unclaimed, moved, backing_off, unanswered];
     let plan = first.iter().chain(N::RULES).find_map(|rule| rule(view));
     let plan = plan.unwrap_or_else(|| Plan::rest(None, Reason::NotObserved));
     let hurts = plan.hurts.or_else(|| N::hurts(view));
-    plan.hurting(hurts)
+    // A rest until an instant that has passed would be no rest.
+    let next = plan.next.map(|next| next.max(view.now + Span::seconds(1)));
+    Plan { next, ..plan.hurting(hurts) }
 }
 
 fn refused<N: Noun>(view: &View<'_, N>) -> Option<Plan> {
     let refusal = view.wanted.refusal.as_ref()?;
     let plan = Plan::rest(None, refusal.reason).saying(refusal.message.clone());
     Some(Plan { fix: refusal.fix.clone(), ..plan })
+}
+
+/// Every step needs an environment's account, role or token.
+fn unclaimed<N: Noun>(view: &View<'_, N>) -> Option<Plan> {
+    view.wanted.environment.is_none().then(|| {
+        Plan::rest(None, Reason::NamespaceUnclaimed)
+            .saying(format!("no environment claims the namespace of {}", view.wanted.name))
+            .fix("name its namespace in `namespaces` of an environment")
+    })
 }
 
 fn moved<N: Noun>(view: &View<'_, N>) -> Option<Plan> {
@@ -114,11 +133,8 @@ fn moved<N: Noun>(view: &View<'_, N>) -> Option<Plan> {
 }
 
 fn backing_off<N: Noun>(view: &View<'_, N>) -> Option<Plan> {
-    let record = &view.seen.record;
-    let lifted = record.generation != view.wanted.generation || record.ask.as_ref().is_some_and(|ask| ask.fresh);
-    let trouble = record.trouble.as_ref().filter(|_| !lifted)?;
-    let waits = trouble.until.is_none_or(|until| view.now < until);
-    waits.then(|| Plan {
+    let trouble = view.seen.record.trouble.as_ref().filter(|_| !view.lifted())?;
+    trouble.holds(view.now).then(|| Plan {
         fix: trouble.fix.clone(),
         ..Plan::rest(trouble.until, trouble.reason).saying(trouble.message.clone())
     })

@@ -1,18 +1,18 @@
 //! What claviger remembers of one subject. Memory, not truth: it may be lost, and a blank one leads to adoption of what is there.
 
 use claviger_config::{
-    EnvironmentName, Moment, Reason, Span, admin::HistoryEntry, condition::ConditionStatus, desired::Wanted,
+    EnvironmentName, Moment, Reason, Span, Turn, admin::HistoryEntry, condition::ConditionStatus, desired::Wanted,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
+    actor::Actor,
     effect::{Again, Effect, News},
     failure::{Done, Failure, Retry},
     lot::lot,
     noun::{Noun, OutOfTurn, Ready},
     plan::{Plan, Step},
 };
-use crate::ports::Actor;
 
 /// A row in SQLite, part of `status` in Kubernetes.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -69,6 +69,13 @@ pub struct Trouble {
     pub until: Option<Moment>,
 }
 
+impl Trouble {
+    /// Whether it still keeps the subject waiting.
+    pub fn holds(&self, now: Moment) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
 /// What a person asked for.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Ask {
@@ -115,6 +122,19 @@ impl Dated {
         }
         (self.status, self.reason) = (status, reason);
     }
+}
+
+/// Others may take an hour before it counts as late.
+pub const PATIENCE: Span = Span::hours(1);
+
+/// Whether a plan says that what was tried has worked out: it rests, and not in the middle of the way.
+fn settles(plan: &Plan) -> bool {
+    use Reason::{AccountPending, BudgetSpent, Missing, ProvingControl, Unanswered, WrappingKeyNotReady};
+    let on_the_way = matches!(
+        plan.reason,
+        AccountPending | BudgetSpent | Missing | ProvingControl | Unanswered | WrappingKeyNotReady
+    );
+    plan.step == Step::Rest && !on_the_way
 }
 
 /// How much history a record keeps.
@@ -165,12 +185,13 @@ impl<N: Noun> Seen<N> {
         match heard {
             Ok(Some(news)) => {
                 (self.record.intent, self.recalled) = (None, None);
-                if let Some(failure) = N::hear(self, news, now)? {
-                    self.fail(failure, now);
+                if let Some(failure) = N::hear(self, step, news, now)? {
+                    self.fail(failure.bounded(now), now);
                 }
             }
             Ok(None) => self.denied(now),
             Err(failure) => {
+                let failure = failure.bounded(now);
                 if failure.done == Done::No && matches!(step, Step::Act(_)) {
                     self.record.intent = None;
                 }
@@ -197,19 +218,24 @@ impl<N: Noun> Seen<N> {
 
     fn fail(&mut self, failure: Failure, now: Moment) {
         let before = self.record.trouble.take();
-        let count = before.as_ref().map_or(1, |trouble| trouble.count.saturating_add(1));
+        self.record.trouble = Some(self.worse(before.as_ref(), failure, now));
+    }
+
+    /// One more failure in a row.
+    pub fn worse(&self, before: Option<&Trouble>, failure: Failure, now: Moment) -> Trouble {
+        let count = before.map_or(1, |trouble| trouble.count.saturating_add(1));
         let until = match failure.retry {
-            Retry::At(moment) => Some(moment.max(now + Span::seconds(1))),
+            Retry::At(at) => Some(at),
             Retry::Later => Some(self.back_off(count, now)),
             Retry::Never => None,
         };
-        let since = before.as_ref().map_or(now, |trouble| trouble.since);
-        self.record.trouble =
-            Some(Trouble { reason: failure.reason, message: failure.message, fix: failure.fix, count, since, until });
+        let since = before.map_or(now, |trouble| trouble.since);
+        Trouble { reason: failure.reason, message: failure.message, fix: failure.fix, count, since, until }
     }
 
-    /// 1, 10 and 100 minutes, then daily, a tenth of it spread; sooner as the end comes near, but never so often that five
-    /// failures an hour are reached (<https://letsencrypt.org/docs/rate-limits/#authorization-failures-per-identifier-per-account>).
+    /// 1, 10 and 100 minutes, then daily, a tenth of it spread; sooner as the end comes near and for a day beyond it, but never so
+    /// often that five failures an hour are reached
+    /// (<https://letsencrypt.org/docs/rate-limits/#authorization-failures-per-identifier-per-account>).
     fn back_off(&self, count: u32, now: Moment) -> Moment {
         let step = match count {
             0 | 1 => Span::minutes(1),
@@ -217,33 +243,46 @@ impl<N: Noun> Seen<N> {
             3 => Span::minutes(100),
             _ => Span::days(1),
         };
-        let near = N::end(self).map(|end| Span(end.since(now).0 / 20).max(Span::minutes(15)));
+        // What has been out of service for a day does not hurry any more: a client that cannot stop is a burden to the CA.
+        let end = N::end(self).filter(|end| now < *end + Span::days(1));
+        let near = end.map(|end| Span(end.since(now).0 / 20).max(Span::minutes(15)));
         let step = near.map_or(step, |near| step.min(near));
         now + step + Span(lot(self.record.seed, i64::from(count), step.0 / 10))
     }
 
     /// Writes down what is about to happen, and why: the only place where an intent comes from.
     pub fn note(&mut self, wanted: &Wanted, plan: &Plan, ready: Ready, now: Moment) {
+        let changed = self.record.generation != wanted.generation;
+        let asked = self.record.ask.as_mut().is_some_and(|ask| std::mem::replace(&mut ask.fresh, false));
+        if changed || asked {
+            N::lift(self);
+        }
         let record = &mut self.record;
         if record.environment.is_none() {
             record.environment = wanted.environment.as_ref().map(|at| at.name.clone());
         }
-        let content = plan.step == Step::Rest && plan.reason.turn() == claviger_config::Turn::Nobody;
-        if content || record.generation != wanted.generation {
-            record.trouble = None; // it worked out, or the document changed
+        match &mut record.trouble {
+            Some(trouble) if asked && !changed => trouble.until = Some(now),
+            Some(trouble) if changed || settles(plan) && !trouble.holds(now) => record.trouble = None,
+            _ => {}
+        }
+        if plan.step == Step::Rest && plan.reason.turn() == Turn::Nobody {
+            record.ask = None; // there is nothing to be done about it, or it is done
         }
         record.generation = wanted.generation;
         record.released = None;
         record.say(plan, ready, now);
         if let Step::Act(effect) = &plan.step {
             record.intents += 1;
-            if let Some(ask) = &mut record.ask {
-                ask.fresh = false;
-            }
             if effect.terms().again != Again::Freely {
                 record.intent = Some(Intent { id: record.intent_id(), effect: effect.clone(), since: now });
             }
         }
+    }
+
+    /// What was to be written is refused: said, and nothing else.
+    pub fn refuse(&mut self, plan: &Plan, now: Moment) {
+        self.record.say(plan, Ready::False(plan.reason), now);
     }
 
     /// Its document is gone: claviger looks after it no longer and removes nothing.
@@ -265,14 +304,26 @@ impl<M> Record<M> {
     fn say(&mut self, plan: &Plan, ready: Ready, now: Moment) {
         let (status, reason) = ready.parts();
         self.said.ready.say(status, reason, now);
-        let late = self.trouble.is_some() || plan.reason.turn() == claviger_config::Turn::Operator;
-        let schedule = if late { ConditionStatus::False } else { ConditionStatus::True };
-        self.said.on_schedule.say(schedule, plan.reason, now);
-        if self.said.reason != plan.reason {
-            (self.said.reason, self.said.since) = (plan.reason, now);
+        if !matches!(plan.step, Step::Look(_)) && self.said.reason != plan.reason {
+            (self.said.reason, self.said.since) = (plan.reason, now); // a question says nothing new
             let intent = self.intent.as_ref().map(|intent| intent.id.clone());
             self.remember(HistoryEntry { at: now, reason: plan.reason, message: plan.message.clone(), intent });
         }
+        let schedule = if self.late(plan, now) { ConditionStatus::False } else { ConditionStatus::True };
+        self.said.on_schedule.say(schedule, self.said.reason, now);
+    }
+
+    /// Something planned is late: it does not work out, a person must act, the end has passed, or somebody who should have
+    /// answered has not for an hour. Waiting in a budget's line is the plan.
+    fn late(&self, plan: &Plan, now: Moment) -> bool {
+        let overdue = match self.said.reason.turn() {
+            Turn::Operator => true,
+            Turn::Cloudflare | Turn::Customer | Turn::Nobody => false,
+            Turn::Aws | Turn::CertificateAuthority | Turn::Claviger => {
+                self.said.reason != Reason::BudgetSpent && now.since(self.said.since) >= PATIENCE
+            }
+        };
+        overdue || self.trouble.is_some() || plan.hurts.is_some_and(|hurts| hurts <= now)
     }
 
     fn remember(&mut self, entry: HistoryEntry) {

@@ -13,6 +13,7 @@ pub struct Agenda {
     waiting: BTreeSet<(Moment, ObjectName)>,
     known: BTreeMap<ObjectName, (Moment, Ticket)>,
     ready: BTreeMap<Place, Line>,
+    due: BTreeMap<ObjectName, Ticket>,
     lines: BTreeMap<(Option<EnvironmentName>, Class), Line>,
     in_line: BTreeMap<ObjectName, (Option<EnvironmentName>, Class, Ticket)>,
     running: BTreeMap<ObjectName, bool>,
@@ -65,6 +66,13 @@ impl Agenda {
             *again = true;
             return;
         }
+        if let Some(old) = self.due.get(&name) {
+            if ticket < *old {
+                self.withdraw(&name);
+                self.make_ready(ticket, name);
+            }
+            return; // its turn comes anyway
+        }
         if let Some((environment, class, old)) = self.in_line.remove(&name)
             && let Some(line) = self.lines.get_mut(&(environment, class))
         {
@@ -112,6 +120,7 @@ impl Agenda {
         let Some((_, name)) = self.ready.get_mut(&place).and_then(BTreeSet::pop_first) else {
             return Next::Idle(opening);
         };
+        self.due.remove(&name);
         self.served.insert(place, self.picks);
         self.running.insert(name.clone(), false);
         Next::Run(name)
@@ -122,24 +131,39 @@ impl Agenda {
             && let Some((_, name)) = self.waiting.pop_first()
         {
             if let Some((_, ticket)) = self.known.remove(&name) {
-                self.ready.entry((ticket.environment.clone(), ticket.lane)).or_default().insert((ticket, name));
+                self.make_ready(ticket, name);
             }
+        }
+    }
+
+    fn make_ready(&mut self, ticket: Ticket, name: ObjectName) {
+        self.due.insert(name.clone(), ticket.clone());
+        self.ready.entry((ticket.environment.clone(), ticket.lane)).or_default().insert((ticket, name));
+    }
+
+    fn withdraw(&mut self, name: &ObjectName) {
+        let Some(ticket) = self.due.remove(name) else { return };
+        if let Some(line) = self.ready.get_mut(&(ticket.environment.clone(), ticket.lane)) {
+            line.remove(&(ticket, name.clone()));
         }
     }
 
     /// The head of a line only: no herd.
     fn open_lines(&mut self, budgets: &Budgets, now: Moment) -> Option<Moment> {
         let mut opening: Option<Moment> = None;
+        let mut heads = Vec::new();
         for ((environment, class), line) in self.lines.iter_mut().filter(|(_, line)| !line.is_empty()) {
             let opens = environment.as_ref().map_or(now, |environment| budgets.opens(environment, *class, now));
             if opens > now {
                 opening = Some(opening.map_or(opens, |at| at.min(opens)));
-            } else if let Some((ticket, name)) = line.pop_first() {
-                self.in_line.remove(&name);
-                let place = (ticket.environment.clone(), ticket.lane);
-                self.ready.entry(place).or_default().insert((ticket, name));
+            } else {
+                heads.extend(line.pop_first());
                 opening = Some(now);
             }
+        }
+        for (ticket, name) in heads {
+            self.in_line.remove(&name);
+            self.make_ready(ticket, name);
         }
         opening
     }

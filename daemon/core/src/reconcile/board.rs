@@ -1,6 +1,6 @@
 //! Where subjects of one environment tell each other what they have settled, and who is woken by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use claviger_config::{EnvironmentName, IssuerName, Kind, ObjectName};
 
@@ -11,6 +11,7 @@ use crate::domain::neighbours::{Neighbours, Share};
 pub struct Board {
     environments: BTreeMap<EnvironmentName, Neighbours>,
     orders: BTreeMap<ObjectName, IssuerName>,
+    demands: BTreeMap<EnvironmentName, BTreeMap<ObjectName, BTreeSet<IssuerName>>>,
 }
 
 /// Which kinds of an environment look again because something changed.
@@ -51,6 +52,17 @@ impl Board {
         self.environments.get(environment)?.accounts.get(issuer).map(|account| account.thumbprint.as_str())
     }
 
+    /// A subject is looked after no longer: what it told and wanted is forgotten.
+    pub fn forget(&mut self, environment: &EnvironmentName, name: &ObjectName) {
+        self.orders.remove(name);
+        let Some(demands) = self.demands.get_mut(environment) else { return };
+        if demands.remove(name).is_some()
+            && let Some(known) = self.environments.get_mut(environment)
+        {
+            known.demand = demands.values().flatten().cloned().collect();
+        }
+    }
+
     /// Takes in what a subject tells; says who must look again.
     pub fn tell(&mut self, environment: &EnvironmentName, from: &ObjectName, share: Share) -> Option<Wakes> {
         let known = self.environments.entry(environment.clone()).or_default();
@@ -62,11 +74,16 @@ impl Board {
             }
             Share::Demand(issuers, order) => {
                 let new = !issuers.is_subset(&known.demand);
-                known.demand.extend(issuers);
                 match order {
                     Some(issuer) => self.orders.insert(from.clone(), issuer),
                     None => self.orders.remove(from),
                 };
+                let demands = self.demands.entry(environment.clone()).or_default();
+                if demands.insert(from.clone(), issuers.clone()).is_some_and(|before| before != issuers) {
+                    known.demand = demands.values().flatten().cloned().collect(); // one certificate may want less than before
+                } else {
+                    known.demand.extend(issuers);
+                }
                 new.then_some(Wakes::Environment)
             }
             Share::Key(key) => {

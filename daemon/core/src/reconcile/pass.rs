@@ -6,7 +6,7 @@ use std::{
 };
 
 use claviger_config::{
-    EnvironmentName, Kind, Moment, ObjectName, Reason,
+    EnvironmentName, Kind, Moment, ObjectName, Reason, Span,
     admin::{ExplainedNext, ExplainedStep, HistoryEntry},
     condition::CommonStatus,
     desired::Wanted,
@@ -77,6 +77,10 @@ pub struct Keeper<N: Noun> {
     kept: Mutex<BTreeMap<ObjectName, Box<Kept<N>>>>,
     /// How subjects looked when they went out on the pass that they are on.
     out: Mutex<BTreeMap<ObjectName, Box<Explained>>>,
+    /// Asks that were stored while their subject was out on a pass.
+    asked: Mutex<BTreeMap<ObjectName, (Ask, Version)>>,
+    /// Whom a pass that came to no end has yet to wake.
+    owed: Mutex<BTreeMap<ObjectName, Vec<Wakes>>>,
 }
 
 struct Kept<N: Noun> {
@@ -91,6 +95,8 @@ struct Stored {
     intent: Option<Intent>,
     digest: u64,
     version: Version,
+    /// Digests of the claims that were let through.
+    claims: Vec<u64>,
 }
 
 /// How a pass ended.
@@ -115,6 +121,8 @@ pub enum PassError {
 
 /// More steps than any pass needs.
 const STEPS: usize = 256;
+/// No pass does one and the same thing more often: a far side that says yes and does nothing is not asked for ever.
+const REPEATS: usize = 3;
 
 /// A subject as it is shown.
 #[derive(Clone, Debug)]
@@ -174,7 +182,7 @@ pub struct Rehearsed {
 impl<N: Noun> Keeper<N> {
     /// A keeper that knows nothing yet.
     pub fn new(common: Arc<Common>) -> Self {
-        Self { common, kept: Mutex::default(), out: Mutex::default() }
+        Self { common, kept: Mutex::default(), out: Mutex::default(), asked: Mutex::default(), owed: Mutex::default() }
     }
 
     /// Brings one subject on until it rests.
@@ -182,12 +190,22 @@ impl<N: Noun> Keeper<N> {
     /// # Errors
     /// When the store fails, or claviger has a fault.
     pub async fn pass(&self, name: &ObjectName) -> Result<Rested, PassError> {
-        let ended = self.run(name).await;
-        lock(&self.out).remove(name);
-        ended
+        let mut wakes = lock(&self.owed).remove(name).unwrap_or_default();
+        match self.run(name, &mut wakes).await {
+            Ok(plan) => {
+                lock(&self.out).remove(name);
+                Ok(Rested { plan, wakes })
+            }
+            Err(error) => {
+                if !wakes.is_empty() {
+                    lock(&self.owed).insert(name.clone(), wakes);
+                }
+                Err(error) // until the next pass it is shown as it was
+            }
+        }
     }
 
-    async fn run(&self, name: &ObjectName) -> Result<Rested, PassError> {
+    async fn run(&self, name: &ObjectName, wakes: &mut Vec<Wakes>) -> Result<Plan, PassError> {
         let mut kept = self.take(name).await?;
         let wanted = self.common.source.wanted(name);
         let spec = wanted.as_ref().and_then(|wanted| Some((N::spec(&wanted.spec)?, wanted)));
@@ -197,8 +215,9 @@ impl<N: Noun> Keeper<N> {
         if let Some(surroundings) = &wanted.environment {
             lock(&self.common.budgets).know(surroundings);
         }
-        let mut wakes = Vec::new();
+        let mut done: Vec<Effect> = Vec::new();
         for _ in 0..STEPS {
+            self.take_in(name, &mut kept);
             let now = self.common.clock.now();
             let neighbours = lock(&self.common.board).neighbours(at);
             let view = View { spec, wanted, seen: &kept.seen, neighbours: &neighbours, now };
@@ -214,13 +233,37 @@ impl<N: Noun> Keeper<N> {
             }
             kept.plan = plan.clone();
             if plan.step == Step::Rest {
-                lock(&self.kept).insert(name.clone(), kept);
-                return Ok(Rested { plan, wakes });
+                self.put_back(name, kept);
+                return Ok(plan);
+            }
+            if let Step::Act(effect) = &plan.step {
+                if done.iter().filter(|before| *before == effect).count() == REPEATS {
+                    break;
+                }
+                done.push(effect.clone());
             }
             self.step(name, wanted, &neighbours, &mut kept, &plan, now).await?;
         }
-        lock(&self.kept).insert(name.clone(), kept);
+        self.put_back(name, kept);
         Err(PassError::Restless)
+    }
+
+    /// An ask that was stored meanwhile is part of the record from now on.
+    fn take_in(&self, name: &ObjectName, kept: &mut Kept<N>) {
+        let Some((ask, version)) = lock(&self.asked).remove(name) else { return };
+        if let Some(stored) = kept.stored.as_mut().filter(|stored| stored.version.0 < version.0) {
+            (stored.version, stored.digest) = (version, 0);
+            kept.seen.record.ask = Some(ask);
+        }
+    }
+
+    /// Keeps it for the next pass, unless something newer was stored meanwhile.
+    fn put_back(&self, name: &ObjectName, kept: Box<Kept<N>>) {
+        let version = |kept: &Kept<N>| kept.stored.as_ref().map_or(0, |stored| stored.version.0);
+        let mut all = lock(&self.kept);
+        if all.get(name).is_none_or(|other| version(other) <= version(&kept)) {
+            all.insert(name.clone(), kept);
+        }
     }
 
     async fn step(
@@ -242,52 +285,56 @@ impl<N: Noun> Keeper<N> {
             Step::Look(query) => self.common.world.look(scene, query).await.map(Some),
             Step::Recall(intent) => self.common.world.recall(scene, intent).await,
         };
-        if let (Some(at), Err(Failure { stops: Stops::Budget(class), retry: Retry::At(until), .. })) =
-            (scene.environment(), &heard)
-        {
-            lock(&self.common.budgets).shut(at, *class, *until);
+        let now = self.common.clock.now();
+        let heard = heard.map_err(|failure| failure.bounded(now));
+        if let (Some(at), Err(Failure { stops: Stops::Budget(class), retry, .. })) = (scene.environment(), &heard) {
+            let until = if let Retry::At(until) = retry { *until } else { now + PAUSE };
+            lock(&self.common.budgets).shut(at, *class, until);
         }
-        kept.seen.hear(&plan.step, heard, self.common.clock.now()).map_err(PassError::Bug)
+        kept.seen.hear(&plan.step, heard, now).map_err(PassError::Bug)
     }
 
-    /// A refused write is shown: a claim that another environment holds, a store that is full. The next pass reads anew.
+    /// A refused write is shown: a claim that another environment holds. The next pass reads anew.
     fn uncommitted(
         &self,
         name: &ObjectName,
         mut kept: Box<Kept<N>>,
         failure: Failure,
         now: Moment,
-    ) -> Result<Rested, PassError> {
+    ) -> Result<Plan, PassError> {
         if failure.reason != Reason::ClaimedElsewhere || failure.done == Done::Unknown {
             return Err(PassError::Store(failure)); // forget, and read what is there
         }
         kept.seen.record.intent = kept.stored.as_ref().and_then(|stored| stored.intent.clone()); // nothing was begun
-        let next = Some(now + claviger_config::Span::minutes(10));
-        let plan = Plan { fix: failure.fix, ..Plan::rest(next, failure.reason).saying(failure.message) };
-        let said = &mut kept.seen.record.said;
-        (said.reason, said.since) = (plan.reason, now);
-        said.ready.status = claviger_config::condition::ConditionStatus::False;
-        said.ready.reason = plan.reason;
+        let plan = Plan::rest(Some(now + Span::minutes(10)), failure.reason).saying(failure.message);
+        let plan = Plan { fix: failure.fix, ..plan };
+        kept.seen.refuse(&plan, now);
         kept.plan = plan.clone();
-        lock(&self.kept).insert(name.clone(), kept);
-        Ok(Rested { plan, wakes: Vec::new() })
+        self.put_back(name, kept);
+        Ok(plan)
     }
 
     /// Its document is gone. What could not be read is not gone.
-    async fn unwanted(&self, name: &ObjectName, mut kept: Box<Kept<N>>) -> Result<Rested, PassError> {
+    async fn unwanted(&self, name: &ObjectName, mut kept: Box<Kept<N>>) -> Result<Plan, PassError> {
         let now = self.common.clock.now();
+        if kept.stored.is_none() {
+            return Ok(Plan::rest(None, Reason::Released)); // it never was
+        }
         let plan = if self.common.source.frozen() {
-            Plan { next: Some(now + claviger_config::Span::minutes(1)), step: Step::Rest, ..kept.plan.clone() }
+            Plan { next: Some(now + Span::minutes(1)), step: Step::Rest, line: None, ..kept.plan.clone() }
         } else {
             kept.wanted = None;
             kept.seen.release(now);
+            if let Some(at) = &kept.seen.record.environment {
+                lock(&self.common.board).forget(at, name);
+            }
             let plan = Plan::rest(None, Reason::Released);
             self.commit(name, &mut kept, &plan, &[]).await.map_err(PassError::Store)?;
             plan
         };
         kept.plan = plan.clone();
-        lock(&self.kept).insert(name.clone(), kept);
-        Ok(Rested { plan, wakes: Vec::new() })
+        self.put_back(name, kept);
+        Ok(plan)
     }
 
     fn note(
@@ -322,7 +369,8 @@ impl<N: Noun> Keeper<N> {
             None => (blank(), None),
             Some((body, version)) => {
                 let record: Record<N::Memory> = read(name, &body).map_err(PassError::Store)?;
-                let stored = Stored { intent: record.intent.clone(), digest: digest(&body), version };
+                let (intent, digest) = (record.intent.clone(), digest(&body));
+                let stored = Stored { intent, digest, version, claims: Vec::new() };
                 (record, Some(stored))
             }
         };
@@ -330,7 +378,8 @@ impl<N: Noun> Keeper<N> {
         Ok(Box::new(Kept { seen: Seen::new(record), stored, plan, wanted: None }))
     }
 
-    /// Writes when the intent changes, and at rest when anything does. All else rides along or is done again after a crash.
+    /// Writes when the intent changes, before anything is done with what is newly claimed, and at rest when anything changed. All
+    /// else rides along or is done again after a crash.
     async fn commit(
         &self,
         name: &ObjectName,
@@ -339,8 +388,15 @@ impl<N: Noun> Keeper<N> {
         claims: &[(&'static str, String)],
     ) -> Result<(), Failure> {
         let (record, old) = (&kept.seen.record, kept.stored.as_ref());
+        let claimed: Vec<u64> = claims.iter().map(|(kind, value)| digest(&format!("{kind} {value}"))).collect();
         let intent_changed = old.and_then(|old| old.intent.as_ref()) != record.intent.as_ref();
-        if !intent_changed && plan.step != Step::Rest {
+        let claims_more = || claimed.iter().any(|claim| old.is_none_or(|old| !old.claims.contains(claim)));
+        let due = match &plan.step {
+            Step::Rest => true,
+            Step::Act(_) => intent_changed || claims_more(),
+            Step::Look(_) | Step::Recall(_) => intent_changed,
+        };
+        if !due {
             return Ok(());
         }
         let body = serde_json::to_string(record).map_err(|error| {
@@ -348,11 +404,12 @@ impl<N: Noun> Keeper<N> {
         })?;
         let digest = digest(&body);
         if old.is_some_and(|old| old.digest == digest) {
+            kept.stored.iter_mut().for_each(|old| old.claims.clone_from(&claimed));
             return Ok(());
         }
         let (expected, environment) = (old.map(|old| old.version), record.environment.as_ref());
         let version = self.common.world.commit(Commit { name, environment, body: &body, expected, claims }).await?;
-        kept.stored = Some(Stored { intent: record.intent.clone(), digest, version });
+        kept.stored = Some(Stored { intent: record.intent.clone(), digest, version, claims: claimed });
         Ok(())
     }
 
@@ -366,23 +423,32 @@ impl<N: Noun> Keeper<N> {
         Plan { line: Some(class), hurts: plan.hurts, ..Plan::rest(Some(opens), Reason::BudgetSpent).saying(text) }
     }
 
-    /// A person's ask, to be answered by the next pass.
+    /// A person's ask, stored, to be answered by the next pass; also while one is under way.
     ///
     /// # Errors
     /// When the store does not take it.
     pub async fn ask(&self, name: &ObjectName, ask: Ask) -> Result<(), PassError> {
-        let mut kept = self.take(name).await?;
-        kept.seen.record.ask = Some(ask);
-        let plan = Plan { step: Step::Rest, ..kept.plan.clone() };
-        let claims = self.claims(&kept);
-        let done = self.commit(name, &mut kept, &plan, &claims).await.map_err(PassError::Store);
-        lock(&self.kept).insert(name.clone(), kept);
-        lock(&self.out).remove(name);
-        done
-    }
-
-    fn claims(&self, kept: &Kept<N>) -> Vec<(&'static str, String)> {
-        self.viewed(kept, |view| N::claims(&view)).unwrap_or_default()
+        let mut left = REPEATS;
+        loop {
+            let mut kept = self.take(name).await?;
+            kept.wanted = self.common.source.wanted(name);
+            kept.seen.record.ask = Some(ask.clone());
+            let plan = Plan { step: Step::Rest, ..kept.plan.clone() };
+            let claims = self.viewed(&kept, |view| N::claims(&view)).unwrap_or_default();
+            left -= 1;
+            match self.commit(name, &mut kept, &plan, &claims).await {
+                Ok(()) => {
+                    if let Some(stored) = &kept.stored {
+                        lock(&self.asked).insert(name.clone(), (ask, stored.version));
+                    }
+                    self.put_back(name, kept);
+                    lock(&self.out).remove(name);
+                    return Ok(());
+                }
+                Err(failure) if failure.done == Done::No && left > 0 => {} // a pass that is out wrote meanwhile: read anew
+                Err(failure) => return Err(PassError::Store(failure)),
+            }
+        }
     }
 
     fn viewed<T>(&self, kept: &Kept<N>, with: impl FnOnce(View<'_, N>) -> T) -> Option<T> {
@@ -417,7 +483,8 @@ impl<N: Noun> Keeper<N> {
 
     fn explain(&self, kept: &Kept<N>) -> Explained {
         let record = &kept.seen.record;
-        let because = if record.trouble.is_some() { "BackOff".to_owned() } else { kept.plan.reason.word().to_owned() };
+        let held = record.trouble.as_ref().is_some_and(|trouble| trouble.holds(self.common.clock.now()));
+        let because = if held { "BackOff" } else { kept.plan.reason.word() }.to_owned();
         Explained {
             shown: self.show(kept),
             message: kept.plan.message.clone(),
@@ -476,6 +543,9 @@ impl<N: Noun> Keeper<N> {
     }
 }
 
+/// How long a budget is shut when the far side did not say.
+const PAUSE: Span = Span::minutes(1);
+
 /// FNV-1a: the same in every build, good enough to see a change.
 fn digest(body: &str) -> u64 {
     body.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
@@ -485,7 +555,12 @@ fn pays(step: &Step) -> &'static [Class] {
     match step {
         Step::Act(effect) => effect.terms().pays,
         Step::Look(query) => query.pays(),
-        Step::Recall(_) | Step::Rest => &[],
+        Step::Recall(intent) => match &intent.effect {
+            Effect::Edge(_) => &[Class::EdgeCalls],
+            Effect::Kms(_) => &[Class::KmsReads],
+            Effect::Acme(_) | Effect::Outlet(_) | Effect::Vault(_) => &[],
+        },
+        Step::Rest => &[],
     }
 }
 

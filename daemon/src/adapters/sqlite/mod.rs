@@ -6,6 +6,7 @@
 
 mod ledger;
 mod records;
+mod reserve;
 mod schema;
 mod state;
 mod table;
@@ -40,8 +41,6 @@ pub struct SqliteStore {
     reader: Worker,
     shared: Arc<Shared>,
     quarantined_at_start: Vec<Quarantined>,
-    // Last: the folder is given up once both threads have ended.
-    _state: State,
 }
 
 /// A row that was damaged, taken out of its table.
@@ -61,9 +60,10 @@ impl SqliteStore {
         schema::check_pages(&connection, &path)?;
         let quarantined_at_start = scrub(&connection).map_err(|trouble| not_scrubbed(&path, trouble))?;
         let reader = Worker::reader(schema::open_reader(&path)?, path.clone())?;
-        let shared = Arc::new(Shared { path, transactions: 0.into(), broken: watch::Sender::new(None) });
+        let shared =
+            Arc::new(Shared { path, state: state.clone(), transactions: 0.into(), broken: watch::Sender::new(None) });
         let writer = Worker::writer(connection, Arc::clone(&shared))?;
-        Ok(Self { writer, reader, shared, quarantined_at_start, _state: state.clone() })
+        Ok(Self { writer, reader, shared, quarantined_at_start })
     }
 
     /// Rows that were found damaged when the store was opened.
@@ -162,7 +162,8 @@ impl SqliteStore {
         self.through(&self.reader, what.into(), work)
     }
 
-    /// Runs it; when it meets a damaged row, puts that one into quarantine and runs it again.
+    /// Runs it, and again once what stood in its way is out of it: a damaged row is put into quarantine, a full disk gets the space
+    /// that was kept for it.
     fn through<'a, T: Send + 'static>(
         &'a self,
         worker: &'a Worker,
@@ -171,16 +172,23 @@ impl SqliteStore {
     ) -> Answer<'a, T> {
         let work = Arc::new(work);
         Box::pin(async move {
-            for _ in 0..MOST_DAMAGED_AT_ONCE {
+            let mut rest = MOST_DAMAGED_AT_ONCE;
+            let mut may_spend = true;
+            loop {
                 let work = Arc::clone(&work);
                 match worker.run(&what, move |connection| work(connection)).await {
-                    Err(Trouble::Damaged(damage)) => self.quarantine(&what, *damage).await?,
+                    Err(Trouble::Damaged(damage)) if rest > 0 => {
+                        rest -= 1;
+                        self.quarantine(&what, *damage).await?;
+                    }
+                    // Also when another one has just spent it.
+                    Err(trouble) if trouble.is_for_space() && may_spend => {
+                        may_spend = false;
+                        self.shared.state.spend_reserve();
+                    }
                     other => return other.map_err(|trouble| trouble.into_failure(&what, &self.shared.path)),
                 }
             }
-            let work = Arc::clone(&work);
-            let last = worker.run(&what, move |connection| work(connection)).await;
-            last.map_err(|trouble| trouble.into_failure(&what, &self.shared.path))
         })
     }
 

@@ -14,6 +14,9 @@ use rustix::{
     fs::{FlockOperation, OFlags, flock},
     process::{geteuid, getpid},
 };
+use tokio::sync::watch;
+
+use super::reserve::Reserve;
 
 /// The state folder, locked. The lock ends when the last clone is dropped, or with the process, however it ends.
 #[derive(Clone, Debug)]
@@ -22,6 +25,7 @@ pub struct State(Arc<Held>);
 #[derive(Debug)]
 struct Held {
     directory: PathBuf,
+    reserve: Reserve,
     _lock: File,
 }
 
@@ -121,12 +125,30 @@ impl State {
         let directory = std::path::absolute(directory).map_err(system("find", directory))?;
         make(&directory)?;
         let lock = lock(&directory)?;
-        Ok(Self(Arc::new(Held { directory, _lock: lock })))
+        let path = directory.join("reserve");
+        let reserve = Reserve::new(private().open(&path).map_err(system("open the reserve", &path))?);
+        Ok(Self(Arc::new(Held { directory, reserve, _lock: lock })))
     }
 
     /// The folder, as an absolute path.
     pub fn directory(&self) -> &Path {
         &self.0.directory
+    }
+
+    /// Frees the space that is kept for a full disk. Whether there was any left.
+    pub fn spend_reserve(&self) -> bool {
+        self.0.reserve.spend()
+    }
+
+    /// Takes that space up again once there is plenty on the volume.
+    pub fn refill_reserve(&self) {
+        self.0.reserve.refill();
+    }
+
+    /// Whether that space is spent: the disk is or was full, and what can wait should. Also true where the volume cannot set space
+    /// aside.
+    pub fn reserve_spent(&self) -> watch::Receiver<bool> {
+        self.0.reserve.spent()
     }
 
     /// A file or folder in it.
@@ -163,15 +185,7 @@ fn make(directory: &Path) -> Result<(), StateError> {
 
 fn lock(directory: &Path) -> Result<File, StateError> {
     let path = directory.join("lock");
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(&path)
-        .map_err(system("open the lock", &path))?;
+    let mut file = private().open(&path).map_err(system("open the lock", &path))?;
     for attempt in 0..ATTEMPTS {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
@@ -184,6 +198,13 @@ fn lock(directory: &Path) -> Result<File, StateError> {
         }
     }
     Err(StateError::Held { path: directory.to_owned(), holder: holder(&mut file) })
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
 }
 
 /// What the lock says is for people; the lock itself is the kernel's, so a file that a dead process left behind holds nobody up.

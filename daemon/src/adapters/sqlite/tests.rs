@@ -248,7 +248,9 @@ async fn a_commit_that_nobody_waits_for_any_more_is_done_all_the_same() {
 #[tokio::test]
 async fn a_full_disk_is_told_undoes_its_batch_and_is_over_when_there_is_space() {
     let place = Place::new();
-    let store = place.open();
+    let state = State::open(place.folder.path()).unwrap();
+    let (store, reserve) = (SqliteStore::open(&state).unwrap(), state.reserve_spent());
+    assert!(!*reserve.borrow());
     let (small, large) = (key("small"), key("large"));
     store.commit(commit(&small, None, None, &[])).await.unwrap();
     let pages = |limit: &'static str| {
@@ -265,9 +267,14 @@ async fn a_full_disk_is_told_undoes_its_batch_and_is_over_when_there_is_space() 
     assert!(failure.fix[0].contains("free space on the volume of"), "{:?}", failure.fix);
     let version = store.load(&small).await.unwrap().unwrap().1;
     assert_eq!(answers[0].is_ok(), version == Version(2), "an answer of success and the disk agree");
+    assert!(*reserve.borrow(), "what was kept for this day was given up first");
     pages("PRAGMA max_page_count = 1000000").await.unwrap();
     store.commit(too_large).await.unwrap();
     assert_eq!(store.load(&large).await.unwrap().unwrap().0, body);
+    for more in 0..100 {
+        store.commit(commit(&small, None, Some(version.0 + more), &[])).await.unwrap();
+    }
+    assert!(!*reserve.borrow(), "and is kept again once there is plenty");
 }
 
 #[tokio::test]
@@ -546,4 +553,61 @@ fn flip(path: &Path, offset: u64, bit: u8) {
     let mut byte = [0];
     file.read_exact_at(&mut byte, offset).unwrap();
     file.write_all_at(&[byte[0] ^ bit], offset).unwrap();
+}
+
+/// The other half of the next test: a daemon on a small disk that somebody else fills.
+#[tokio::test]
+async fn daemon_on_a_small_disk() {
+    let Some(disk) = std::env::var_os("CLAVIGER_TEST_SMALL_DISK").map(PathBuf::from) else { return };
+    let state = State::open(&disk.join("state")).unwrap();
+    let (store, reserve) = (SqliteStore::open(&state).unwrap(), state.reserve_spent());
+    assert!(!*reserve.borrow());
+    let mut filler = fs::File::create(disk.join("filler")).unwrap();
+    while std::io::Write::write_all(&mut filler, &[1; 4_096]).is_ok() {}
+    let body = "x".repeat(20_000);
+    let mut written = 0;
+    let failure = loop {
+        let name = key(&format!("k{written}"));
+        match store.commit(Commit { body: &body, ..commit(&name, None, None, &[]) }).await {
+            Ok(_) => written += 1,
+            Err(failure) => break failure,
+        }
+    };
+    assert!(*reserve.borrow() && written > 100, "{written} records were written from the reserve");
+    assert!(failure.message.contains("the disk is full"), "{}", failure.message);
+    assert_eq!(store.names().await.unwrap().len(), written);
+    drop(filler);
+    fs::remove_file(disk.join("filler")).unwrap();
+    for number in written..written + 100 {
+        store.commit(commit(&key(&format!("k{number}")), None, None, &[])).await.unwrap();
+    }
+    assert!(!*reserve.borrow(), "and the reserve is kept again");
+    drop(store);
+    let names = SqliteStore::open(&state).unwrap().names().await.unwrap();
+    assert_eq!(names.len(), written + 100, "nothing that was acknowledged is lost");
+}
+
+/// Needs a file system of its own in a namespace of its own; where the system gives none to this user, the tests with a limit on
+/// the size of files stand alone.
+#[test]
+fn a_full_disk_is_lived_through_on_the_reserve() {
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+        command
+    };
+    let disk = tempfile::tempdir().unwrap();
+    let mount = "mount -t tmpfs -o size=44m none \"$CLAVIGER_TEST_SMALL_DISK\"";
+    let probe = unshare().arg(mount).env("CLAVIGER_TEST_SMALL_DISK", disk.path()).output();
+    if !probe.is_ok_and(|probe| probe.status.success()) {
+        println!("no namespaces here: not run");
+        return;
+    }
+    let child = unshare()
+        .arg(format!("{mount} && exec \"$0\" --exact adapters::sqlite::tests::daemon_on_a_small_disk"))
+        .arg(std::env::current_exe().unwrap())
+        .env("CLAVIGER_TEST_SMALL_DISK", disk.path())
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
 }

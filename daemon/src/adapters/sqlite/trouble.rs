@@ -19,6 +19,22 @@ pub(super) enum Trouble {
     Refused(Box<Failure>),
     /// SQLite says no.
     Sql(rusqlite::Error),
+    /// The transaction around it did not come to its end.
+    Undone(Box<Undone>),
+}
+
+/// A transaction that did not come to its end.
+#[derive(Clone, Debug)]
+pub(super) struct Undone {
+    pub(super) failure: Failure,
+    /// Because the disk is full.
+    pub(super) full: bool,
+}
+
+impl From<Undone> for Trouble {
+    fn from(undone: Undone) -> Self {
+        Self::Undone(Box::new(undone))
+    }
 }
 
 impl From<rusqlite::Error> for Trouble {
@@ -34,10 +50,20 @@ impl From<Failure> for Trouble {
 }
 
 impl Trouble {
+    /// Whether it may succeed once there is space.
+    pub(super) fn is_for_space(&self) -> bool {
+        match self {
+            Self::Sql(cause) => is_full(cause),
+            Self::Undone(undone) => undone.full,
+            Self::Damaged(_) | Self::Quarantined { .. } | Self::Refused(_) => false,
+        }
+    }
+
     /// As the port says it. `what` completes "cannot …".
     pub(super) fn into_failure(self, what: &str, path: &Path) -> Failure {
         match self {
             Self::Refused(failure) => *failure,
+            Self::Undone(undone) => undone.failure,
             Self::Sql(cause) => sql_failure(what, path, &cause),
             Self::Damaged(damage) => quarantined(what, path, damage.table, &damage.key()),
             Self::Quarantined { table, key } => quarantined(what, path, table, &key),
@@ -92,6 +118,11 @@ fn explain(path: &Path, cause: &rusqlite::Error) -> (String, String) {
         ),
         _ => (cause.to_string(), "if it stays, report it with this message".to_owned()),
     }
+}
+
+/// Whether there is no space.
+pub(super) fn is_full(cause: &rusqlite::Error) -> bool {
+    cause.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
 /// Whether the kernel could not bring what was written to the disk. What it then holds is not known, and asking again would be

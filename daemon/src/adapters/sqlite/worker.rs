@@ -17,8 +17,8 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    state::{StateError, system},
-    trouble::{Trouble, lost_sync, sql_failure},
+    state::{State, StateError, system},
+    trouble::{Trouble, Undone, is_full, lost_sync, sql_failure},
 };
 
 /// A thread with a connection and a queue.
@@ -32,6 +32,8 @@ pub(super) struct Worker {
 pub(super) struct Shared {
     /// The database.
     pub(super) path: PathBuf,
+    /// The folder; given up once both threads have ended.
+    pub(super) state: State,
     /// Transactions that reached the disk.
     pub(super) transactions: AtomicU64,
     /// Why nothing is written any more.
@@ -43,13 +45,13 @@ trait Work: Send {
     /// Does it, and leaves behind its answer for the time when the changes are on the disk.
     fn run(self: Box<Self>, connection: &Connection) -> Done;
     /// Answers without doing it.
-    fn refuse(self: Box<Self>, failure: Failure);
+    fn refuse(self: Box<Self>, undone: Undone);
 }
 
 /// Work that was done, its answer still to be given.
 struct Done {
     keep: bool,
-    answer: Box<dyn FnOnce(Option<Failure>) + Send>,
+    answer: Box<dyn FnOnce(Option<Undone>) + Send>,
 }
 
 struct Task<T, F> {
@@ -62,14 +64,14 @@ impl<T: Send + 'static, F: FnOnce(&Connection) -> Result<T, Trouble> + Send> Wor
         let result = (self.work)(connection);
         let (keep, waiting) = (result.is_ok(), self.waiting);
         // Who waited may have gone meanwhile: then nobody is told.
-        let answer = Box::new(move |lost: Option<Failure>| {
-            let _ = waiting.send(lost.map_or(result, |failure| Err(failure.into())));
+        let answer = Box::new(move |lost: Option<Undone>| {
+            let _ = waiting.send(lost.map_or(result, |undone| Err(undone.into())));
         });
         Done { keep, answer }
     }
 
-    fn refuse(self: Box<Self>, failure: Failure) {
-        let _ = self.waiting.send(Err(failure.into()));
+    fn refuse(self: Box<Self>, undone: Undone) {
+        let _ = self.waiting.send(Err(undone.into()));
     }
 }
 
@@ -153,7 +155,7 @@ fn write_batch(connection: &Connection, batch: Vec<Box<dyn Work>>, shared: &Shar
     for work in batch {
         match &lost {
             None => finished.extend(in_savepoint(connection, work, &shared.path, &mut lost)),
-            Some(failure) => work.refuse(failure.clone()),
+            Some(undone) => work.refuse(undone.clone()),
         }
     }
     let end = lost.or_else(|| commit(connection, shared).err());
@@ -162,22 +164,19 @@ fn write_batch(connection: &Connection, batch: Vec<Box<dyn Work>>, shared: &Shar
     }
 }
 
-fn begin(connection: &Connection, shared: &Shared) -> Result<(), Failure> {
+fn begin(connection: &Connection, shared: &Shared) -> Result<(), Undone> {
     if let Some(why) = shared.broken.borrow().as_ref() {
-        return Err(
-            Failure::new(Reason::StoreFailed, why.clone()).fix("start clavigerd again once the disk is in order")
-        );
+        let failure = Failure::new(Reason::StoreFailed, why.clone());
+        return Err(Undone { failure: failure.fix("start clavigerd again once the disk is in order"), full: false });
     }
-    connection
-        .execute_batch("BEGIN IMMEDIATE")
-        .map_err(|cause| sql_failure("begin a transaction", &shared.path, &cause))
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(|cause| undone("begin a transaction", &shared.path, &cause))
 }
 
 /// Runs one piece of work so that its refusal undoes nothing but itself. SQLite ends the whole transaction on some errors (a full
 /// disk): `lost` then says so for all.
-fn in_savepoint(connection: &Connection, work: Box<dyn Work>, path: &Path, lost: &mut Option<Failure>) -> Option<Done> {
+fn in_savepoint(connection: &Connection, work: Box<dyn Work>, path: &Path, lost: &mut Option<Undone>) -> Option<Done> {
     if let Err(cause) = connection.execute_batch("SAVEPOINT work") {
-        work.refuse(lost.insert(sql_failure("begin a piece of work", path, &cause)).clone());
+        work.refuse(lost.insert(undone("begin a piece of work", path, &cause)).clone());
         return None;
     }
     let done = work.run(connection);
@@ -185,28 +184,38 @@ fn in_savepoint(connection: &Connection, work: Box<dyn Work>, path: &Path, lost:
     if connection.is_autocommit() {
         let message =
             format!("the transaction in `{}` was undone by a failure that it shared with others", path.display());
-        *lost = Some(Failure::new(Reason::StoreFailed, message));
+        // A full disk is what ends a transaction from within; the work that met it says so itself.
+        *lost = Some(Undone { failure: Failure::new(Reason::StoreFailed, message), full: true });
     } else if let Err(cause) = connection.execute_batch(end) {
-        *lost = Some(sql_failure("end a piece of work", path, &cause));
+        *lost = Some(undone("end a piece of work", path, &cause));
         let _ = connection.execute_batch("ROLLBACK");
     }
     Some(done)
 }
 
-fn commit(connection: &Connection, shared: &Shared) -> Result<(), Failure> {
+fn commit(connection: &Connection, shared: &Shared) -> Result<(), Undone> {
     let Err(cause) = connection.execute_batch("COMMIT") else {
-        shared.transactions.fetch_add(1, Ordering::Relaxed);
+        let before = shared.transactions.fetch_add(1, Ordering::Relaxed);
+        if before.is_multiple_of(REFILL_EVERY) {
+            shared.state.refill_reserve();
+        }
         return Ok(());
     };
     if !connection.is_autocommit() {
         let _ = connection.execute_batch("ROLLBACK");
     }
-    let failure = sql_failure("commit", &shared.path, &cause).maybe_done();
+    let Undone { failure, full } = undone("commit", &shared.path, &cause);
     if lost_sync(&cause) {
         shared.broken.send_replace(Some(failure.message.clone()));
     }
-    Err(failure)
+    Err(Undone { failure: failure.maybe_done(), full })
+}
+
+fn undone(what: &str, path: &Path, cause: &rusqlite::Error) -> Undone {
+    Undone { failure: sql_failure(what, path, cause), full: is_full(cause) }
 }
 
 const QUEUE: usize = 4_096;
 const BATCH: usize = 1_024;
+/// How many transactions lie between two attempts to take the reserve up again.
+const REFILL_EVERY: u64 = 64;

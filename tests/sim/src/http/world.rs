@@ -160,14 +160,20 @@ impl Running {
         &self.addresses
     }
 
-    /// Locks the CA, to steer and to look. Calls wait meanwhile. Whoever needs DNS too locks it after the CA.
+    /// Locks the CA as it is now, to steer and to look. Calls wait meanwhile. Whoever needs DNS too locks it after the
+    /// CA.
     pub fn acme(&self) -> MutexGuard<'_, Acme> {
-        lock(&self.shared.acme)
+        let mut acme = lock(&self.shared.acme);
+        acme.advance(self.shared.now());
+        acme
     }
 
-    /// Locks Cloudflare, to steer and to look. Calls wait meanwhile. Whoever needs DNS too locks it after Cloudflare.
+    /// Locks Cloudflare as it is now, to steer and to look. Calls wait meanwhile. Whoever needs DNS too locks it
+    /// afterwards: time can only do its work while DNS is free.
     pub fn cloudflare(&self) -> MutexGuard<'_, Cloudflare> {
-        lock(&self.shared.cloudflare)
+        let mut cloudflare = lock(&self.shared.cloudflare);
+        cloudflare.advance(self.shared.now(), &lock(&self.shared.dns));
+        cloudflare
     }
 
     /// Locks DNS, to steer and to look. Calls wait meanwhile.
@@ -175,9 +181,11 @@ impl Running {
         lock(&self.shared.dns)
     }
 
-    /// Locks KMS and STS, to steer and to look. Calls wait meanwhile.
+    /// Locks KMS and STS as they are now, to steer and to look. Calls wait meanwhile.
     pub fn kms(&self) -> MutexGuard<'_, Kms> {
-        lock(&self.shared.kms)
+        let mut kms = lock(&self.shared.kms);
+        kms.advance(self.shared.now());
+        kms
     }
 
     /// Rules for faults, and hooks.
@@ -185,12 +193,12 @@ impl Running {
         &self.shared.faults
     }
 
-    /// How often each operation was called so far.
+    /// How often each operation was called so far, calls that met a fault included.
     pub fn calls(&self) -> Calls {
         Calls(lock(&self.shared.calls).clone())
     }
 
-    /// Writes down what was steered; calls do so themselves.
+    /// Writes down what was steered. Calls do so themselves, for the model that they touch.
     ///
     /// # Errors
     /// The state folder cannot be written.

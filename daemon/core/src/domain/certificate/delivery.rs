@@ -1,130 +1,214 @@
-//! From a verified certificate to the outlets; and back, when a lost record is found again in them.
+//! From a verified certificate to the outlets; and back, when a lost record is found again in them. An outlet that does not work
+//! out holds up neither the others nor the renewal.
 
-use claviger_config::{Moment, Name, Reason, Span, certificate::Outlet};
+use claviger_config::{
+    Moment, Name, Reason, Span,
+    certificate::{Outlet, Reload},
+};
 
-use super::{Delivered, Memory, S, V, ended, reload_failed};
+use super::{Delivered, Memory, S, V, issue, renewal};
 use crate::domain::{
     effect::{Effect, Issued, OutletEffect, OutletSeen, OutletTarget, Query, ReloadSeen},
     failure::Failure,
-    plan::Plan,
+    plan::{Plan, Step},
+    record::Trouble,
 };
 
 /// How often outlets are looked at although nothing is planned: somebody may have deleted a file.
 const LOOK_AGAIN: Span = Span::hours(1);
 
 pub(super) fn outlets_unseen(view: &V<'_>) -> Option<Plan> {
-    let facts = &view.seen.facts;
-    let stale = facts.outlets_at.is_none_or(|at| at + LOOK_AGAIN <= view.now);
-    let first = targets(view).next().filter(|_| stale);
-    let unseen = targets(view).find(|target| !facts.outlets.contains_key(&target.name));
-    let outlet = unseen.or(first)?;
+    let seen_at = |target: &OutletTarget| view.seen.facts.outlets_at.get(&target.name).copied();
+    let outlet = targets(view).find(|target| seen_at(target).is_none_or(|at| at + LOOK_AGAIN <= view.now))?;
     Some(Plan::look(Query::Outlet { outlet }, view.seen.record.said.reason))
 }
 
 /// A blank memory beside a full outlet: what is there is taken over instead of ordering again.
 pub(super) fn adoption(view: &V<'_>) -> Option<Plan> {
-    let (memory, facts) = (&view.seen.record.memory, &view.seen.facts);
-    if *memory != Memory::default() || facts.adoption_refused {
-        return None;
-    }
-    let full = |target: &OutletTarget| matches!(facts.outlets.get(&target.name), Some(OutletSeen::Pair { .. }));
-    let outlet = targets(view).find(full)?;
+    let facts = &view.seen.facts;
+    let useful = |target: &OutletTarget| {
+        matches!(facts.outlets.get(&target.name), Some(OutletSeen::Pair { .. }))
+            && !facts.useless.contains(&target.name)
+    };
+    let outlet = targets(view).filter(|_| is_blank(&view.seen.record.memory)).find(useful)?;
     if view.neighbours.wrapping_key().is_none() {
-        return Some(Plan::rest(Some(view.now + Span::minutes(10)), Reason::WrappingKeyNotReady));
+        return Some(issue::wrapping_key_pending(view));
     }
     let names = view.spec.dns_names.clone();
     Some(Plan::act(Effect::Outlet(OutletEffect::Adopt { outlet, names }), Reason::Adopted))
 }
 
+fn is_blank(memory: &Memory) -> bool {
+    memory.issued.is_none() && memory.order.is_none() && memory.next_key.is_none()
+}
+
 /// An outlet that holds anything but the certificate in service gets it, as long as it is valid.
 pub(super) fn delivery_due(view: &V<'_>) -> Option<Plan> {
-    let issued = view.seen.record.memory.issued.as_ref().filter(|issued| issued.chain.not_after > view.now)?;
-    let outlet = targets(view).find(|target| !holds(view, &target.name, issued))?;
-    let first = !view.seen.record.memory.outlets.contains_key(&outlet.name);
-    let reason = if first { view.seen.record.said.reason } else { Reason::OutletChanged };
+    let memory = &view.seen.record.memory;
+    let issued = memory.issued.as_ref().filter(|issued| issued.chain.not_after > view.now)?;
+    let waits = |name: &Name| trouble(view, name).is_some_and(|trouble| trouble.reason != Reason::HookFailed);
+    let outlet = targets(view).find(|target| !holds(view, &target.name, issued) && !waits(&target.name))?;
+    let fingerprint = &issued.chain.fingerprint;
+    let lost = memory.outlets.get(&outlet.name).is_some_and(|delivered| delivered.fingerprint == *fingerprint);
+    let reason = if lost { Reason::OutletChanged } else { view.seen.record.said.reason };
     let deliver = OutletEffect::Deliver { outlet, key: issued.key.key.clone(), chain: issued.chain.clone() };
     Some(Plan::act(Effect::Outlet(deliver), reason))
 }
 
 pub(super) fn reload_due(view: &V<'_>) -> Option<Plan> {
-    use claviger_config::certificate::Reload;
-    let memory = &view.seen.record.memory;
     let due = |target: &OutletTarget| {
-        let delivered = memory.outlets.get(&target.name);
+        let delivered = view.seen.record.memory.outlets.get(&target.name);
         target.files.reload.is_some()
             && delivered.is_some_and(|delivered| !matches!(delivered.reload, Some(Reload::Succeeded | Reload::None)))
+            && trouble(view, &target.name).is_none()
     };
     let outlet = targets(view).find(due)?;
     Some(Plan::act(Effect::Outlet(OutletEffect::Reload { outlet }), view.seen.record.said.reason))
 }
 
-/// Whether every outlet of the document was given the certificate in service, as far as is known.
-pub(super) fn all_delivered(view: &V<'_>) -> bool {
+/// The certificate is as it should be, and an outlet is not.
+pub(super) fn outlet_in_trouble(view: &V<'_>) -> Option<Plan> {
     let memory = &view.seen.record.memory;
+    let ails = |target: OutletTarget| {
+        let ailing = memory.ailing.get(&target.name).map(|t| (t.reason, &t.message, &t.fix, t.until));
+        let unreadable = view.seen.facts.unreadable.get(&target.name).map(|f| (f.reason, &f.message, &f.fix, None));
+        ailing.or(unreadable).map(|(reason, message, fix, until)| (target.name, reason, message, fix, until))
+    };
+    let ailing: Vec<_> = targets(view).filter_map(ails).collect();
+    let (name, reason, message, fix, _) = ailing.first()?;
+    let tries = ailing.iter().filter_map(|(.., until)| *until);
+    let next = tries.chain(renewal::next(view)).min();
+    let plan = Plan::rest(next, *reason).saying(format!("outlet `{name}`: {message}"));
+    Some(Plan { fix: (*fix).clone(), ..plan })
+}
+
+/// Whether what lies in every outlet satisfies the document now, as far as is known: the certificate in service, or the one before
+/// it as long as it is valid.
+pub(super) fn all_serve(view: &V<'_>) -> bool {
+    let (memory, facts) = (&view.seen.record.memory, &view.seen.facts);
     let Some(issued) = &memory.issued else { return false };
+    let former = memory.former.as_ref().filter(|former| {
+        former.not_after > view.now
+            && former.algorithm == view.spec.key.algorithm
+            && issue::same_names(&former.names, &view.spec.dns_names)
+    });
     view.spec.outlets.iter().all(|outlet| {
-        let delivered = memory.outlets.get(&outlet.name);
-        let spoilt = view.seen.facts.outlets.get(&outlet.name).is_some_and(|held| !is(held, issued));
-        !spoilt && delivered.is_some_and(|delivered| delivered.fingerprint == issued.chain.fingerprint)
+        let Some(Delivered { fingerprint, .. }) = memory.outlets.get(&outlet.name) else { return false };
+        let untouched = facts.outlets.get(&outlet.name).is_none_or(|held| is(held, fingerprint));
+        let good =
+            *fingerprint == issued.chain.fingerprint || former.is_some_and(|former| former.fingerprint == *fingerprint);
+        untouched && good
     })
 }
 
-/// The next instant at which outlets are looked at.
+/// The next instant at which an outlet is looked at.
 pub(super) fn look_again(view: &V<'_>) -> Moment {
-    view.seen.facts.outlets_at.unwrap_or(view.now) + LOOK_AGAIN
+    let seen_at = targets(view).filter_map(|target| view.seen.facts.outlets_at.get(&target.name)).min();
+    *seen_at.unwrap_or(&view.now) + LOOK_AGAIN
 }
 
 fn targets<'a>(view: &V<'a>) -> impl Iterator<Item = OutletTarget> + use<'a> {
     view.spec.outlets.iter().filter_map(target)
 }
 
-pub(super) fn target(outlet: &Outlet) -> Option<OutletTarget> {
+fn target(outlet: &Outlet) -> Option<OutletTarget> {
     let files = outlet.files.clone()?;
     Some(OutletTarget { name: outlet.name.clone(), files })
 }
 
-fn holds(view: &V<'_>, outlet: &Name, issued: &Issued) -> bool {
-    view.seen.facts.outlets.get(outlet).is_some_and(|held| is(held, issued))
-        && view.seen.record.memory.outlets.contains_key(outlet)
+/// What keeps an outlet waiting.
+fn trouble<'a>(view: &V<'a>, outlet: &Name) -> Option<&'a Trouble> {
+    let trouble = view.seen.record.memory.ailing.get(outlet)?;
+    (!view.lifted() && trouble.holds(view.now)).then_some(trouble)
 }
 
-fn is(held: &OutletSeen, issued: &Issued) -> bool {
-    matches!(held, OutletSeen::Pair { fingerprint } if *fingerprint == issued.chain.fingerprint)
+/// What could not be looked at holds what was last delivered there.
+fn holds(view: &V<'_>, outlet: &Name, issued: &Issued) -> bool {
+    let fingerprint = &issued.chain.fingerprint;
+    let Some(delivered) = view.seen.record.memory.outlets.get(outlet) else { return false };
+    let held = view.seen.facts.outlets.get(outlet);
+    held.map_or(delivered.fingerprint == *fingerprint, |held| is(held, fingerprint))
+}
+
+fn is(held: &OutletSeen, wanted: &str) -> bool {
+    matches!(held, OutletSeen::Pair { fingerprint } if fingerprint == wanted)
+}
+
+pub(super) fn looked(seen: &mut S, outlet: Name, held: OutletSeen, now: Moment) {
+    seen.facts.unreadable.remove(&outlet);
+    seen.facts.outlets_at.insert(outlet.clone(), now);
+    seen.facts.outlets.insert(outlet, held);
+}
+
+/// Unknown, until the next look; but nothing is ordered while what was lost might still lie there.
+pub(super) fn unreadable(seen: &mut S, outlet: &Name, failure: &Failure, now: Moment) -> bool {
+    if is_blank(&seen.record.memory) {
+        return false;
+    }
+    seen.facts.outlets.remove(outlet);
+    seen.facts.outlets_at.insert(outlet.clone(), now);
+    seen.facts.unreadable.insert(outlet.clone(), failure.clone());
+    true
 }
 
 /// What an outlet held is in service now; nothing was ordered.
-pub(super) fn adopted(seen: &mut S, adopted: Option<Issued>) {
-    seen.facts.adoption_refused = adopted.is_none();
-    let Some(issued) = adopted else { return };
+pub(super) fn adopted(seen: &mut S, step: &Step, adopted: Option<Issued>) {
+    let Some(issued) = adopted else {
+        if let Some(Effect::Outlet(OutletEffect::Adopt { outlet, .. })) = step.effect() {
+            seen.facts.useless.insert(outlet.name.clone());
+        }
+        return;
+    };
     for (name, held) in &seen.facts.outlets {
-        if is(held, &issued) {
+        if is(held, &issued.chain.fingerprint) {
             let delivered = Delivered {
                 fingerprint: issued.chain.fingerprint.clone(),
                 spki_sha256: issued.key.spki_sha256.clone(),
                 at: issued.at,
-                reload: Some(claviger_config::certificate::Reload::None),
+                reload: Some(Reload::None),
             };
             seen.record.memory.outlets.insert(name.clone(), delivered);
         }
     }
     let at = issued.at;
     seen.record.memory.issued = Some(issued);
-    super::renewal::fall_back(seen, at);
+    renewal::fall_back(seen, at);
 }
 
 pub(super) fn delivered(seen: &mut S, outlet: Name, now: Moment) {
-    let Some(issued) = &seen.record.memory.issued else { return };
-    let fingerprint = issued.chain.fingerprint.clone();
-    seen.facts.outlets.insert(outlet.clone(), OutletSeen::Pair { fingerprint: fingerprint.clone() });
-    let spki_sha256 = issued.key.spki_sha256.clone();
-    seen.record.memory.outlets.insert(outlet, Delivered { fingerprint, spki_sha256, at: now, reload: None });
+    let memory = &mut seen.record.memory;
+    let Some(issued) = &memory.issued else { return };
+    let (fingerprint, spki_sha256) = (issued.chain.fingerprint.clone(), issued.key.spki_sha256.clone());
+    memory.ailing.remove(&outlet);
+    memory
+        .outlets
+        .insert(outlet.clone(), Delivered { fingerprint: fingerprint.clone(), spki_sha256, at: now, reload: None });
+    if memory.outlets.values().all(|delivered| delivered.fingerprint == fingerprint) {
+        memory.former = None;
+    }
+    looked(seen, outlet, OutletSeen::Pair { fingerprint }, now);
 }
 
-pub(super) fn reloaded(seen: &mut S, outlet: &Name, how: ReloadSeen) -> Option<Failure> {
-    let delivered = seen.record.memory.outlets.get_mut(outlet)?;
-    delivered.reload = Some(ended(&how));
+pub(super) fn reloaded(seen: &mut S, outlet: &Name, how: &ReloadSeen, now: Moment) {
+    let memory = &mut seen.record.memory;
+    let Some(delivered) = memory.outlets.get_mut(outlet) else { return };
     match how {
-        ReloadSeen::Failed(text) => Some(reload_failed(&text)),
-        ReloadSeen::Succeeded => None,
+        ReloadSeen::Succeeded => {
+            delivered.reload = Some(Reload::Succeeded);
+            memory.ailing.remove(outlet);
+        }
+        ReloadSeen::Failed(text) => {
+            delivered.reload = Some(Reload::Failed);
+            let failure = Failure::new(Reason::HookFailed, format!("the reload command failed: {text}"))
+                .fix("run the command of the hook by hand and read what it prints");
+            failed(seen, outlet, failure, now);
+        }
     }
+}
+
+/// An outlet did not take what it was given; it is tried again by its own back-off.
+pub(super) fn failed(seen: &mut S, outlet: &Name, failure: Failure, now: Moment) {
+    let before = seen.record.memory.ailing.remove(outlet);
+    let trouble = seen.worse(before.as_ref(), failure, now);
+    seen.record.memory.ailing.insert(outlet.clone(), trouble);
 }

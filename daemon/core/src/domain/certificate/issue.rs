@@ -2,32 +2,30 @@
 
 use std::collections::BTreeSet;
 
-use claviger_config::{
-    DnsName, IssuerName, Moment, Reason, Span,
-    certificate::{IssuerChoice, TlsCertificateSpec},
-    environment::Issuer,
-};
+use claviger_config::{DnsName, IssuerName, Moment, Reason, Span, certificate::IssuerChoice, environment::Issuer};
 
-use super::{Facts, Order, S, V, next_poll, renewal};
+use super::{Former, Order, S, V, delivery, renewal};
 use crate::domain::{
     effect::{AcmeEffect, Chain, Effect, Issued, KeyUse, KmsEffect, Opened, OrderSeen, Query, Stage},
     failure::Failure,
-    plan::Plan,
+    plan::{Plan, Step},
 };
 
 /// An order that fits the document is carried to its end before anything else is begun.
 pub(super) fn order_in_flight(view: &V<'_>) -> Option<Plan> {
     let (memory, facts) = (&view.seen.record.memory, &view.seen.facts);
-    let order = memory.order.as_ref().filter(|order| fits(order, view.spec))?;
-    let key = memory.next_key.as_ref()?;
+    let order = memory.order.as_ref().filter(|order| fits(view, order))?;
+    let key = memory.next_key.as_ref().filter(|key| key.algorithm == view.spec.key.algorithm)?;
     let (issuer, url) = (order.issuer.clone(), order.url.clone());
+    if !view.neighbours.accounts.contains_key(&issuer) {
+        return Some(account_pending(view, &issuer));
+    }
     let later = facts.ask_again.filter(|at| view.now < *at);
-    let look = || Plan::look(Query::Order { issuer: issuer.clone(), order: url.clone() }, order.cause);
     Some(match (&facts.stage, later) {
         (Some(Stage::Pending { unanswered }), _) if *unanswered > 0 => {
             Plan::act(Effect::Acme(AcmeEffect::Answer { issuer, order: url }), order.cause)
         }
-        (Some(Stage::Ready), _) => {
+        (Some(Stage::Ready), later) if later.is_none() || facts.unmoved == 0 => {
             let names = order.names.clone();
             let finalize = AcmeEffect::Finalize { issuer, order: url, names, key: key.key.clone() };
             Plan::act(Effect::Acme(finalize), order.cause)
@@ -36,10 +34,8 @@ pub(super) fn order_in_flight(view: &V<'_>) -> Option<Plan> {
             let (names, spki_sha256) = (order.names.clone(), key.spki_sha256.clone());
             Plan::look(Query::Certificate { issuer, order: url, names, spki_sha256 }, order.cause)
         }
-        (Some(Stage::Pending { .. } | Stage::Processing) | None, Some(later)) => {
-            Plan::rest(Some(later), Reason::ProvingControl)
-        }
-        (_, _) => look(),
+        (_, Some(later)) => Plan::rest(Some(later), Reason::ProvingControl),
+        (_, None) => Plan::look(Query::Order { issuer, order: url }, order.cause),
     })
 }
 
@@ -98,16 +94,19 @@ fn acme_choices<'a>(view: &V<'a>) -> Vec<&'a IssuerChoice> {
     choices(view).iter().filter(speaks_acme).collect()
 }
 
-/// The issuer whose turn it is: after three failures in a row the next one is tried.
+/// The issuer whose turn it is: after three failures in a row the next one is tried, and one whose account cannot be had is
+/// passed over as long as there is another.
 pub(super) fn choice<'a>(view: &V<'a>) -> Option<&'a IssuerChoice> {
     let usable = acme_choices(view);
-    let failures = view.seen.record.trouble.as_ref().map_or(0, |trouble| trouble.count as usize);
-    usable.get((failures / 3) % usable.len().max(1)).copied()
+    let turn = view.seen.record.memory.refusals as usize / 3;
+    let in_turn = || (0..usable.len()).filter_map(|next| usable.get((turn + next) % usable.len()).copied());
+    let open = |choice: &&IssuerChoice| !view.neighbours.refused.contains_key(&choice.name);
+    in_turn().find(open).or_else(|| in_turn().next())
 }
 
 pub(super) fn issue(view: &V<'_>, cause: Reason) -> Plan {
     let Some(choice) = choice(view) else {
-        return Plan::rest(None, Reason::IssuerMissing)
+        return Plan::rest(Some(delivery::look_again(view)), Reason::IssuerMissing)
             .saying("neither the certificate nor its environment names an issuer that can be used")
             .fix("name an ACME issuer in `spec.issuers`, or in `defaultIssuers` of the environment");
     };
@@ -118,11 +117,15 @@ pub(super) fn issue(view: &V<'_>, cause: Reason) -> Plan {
     if memory.next_key.as_ref().is_none_or(|key| key.algorithm != algorithm) {
         return Plan::act(Effect::Kms(KmsEffect::SealNewKey { algorithm, r#use: KeyUse::Certificate }), cause);
     }
-    let same_ca = |issued: &&Issued| issued.issuer.as_ref() == Some(&choice.name);
-    let replaces = memory.issued.as_ref().filter(same_ca).and_then(|issued| issued.chain.renewal_id.clone());
+    // RFC 9773 section 5: the same CA and at least one name in common.
+    let names = &view.spec.dns_names;
+    let replaced = |issued: &&Issued| {
+        issued.issuer.as_ref() == Some(&choice.name) && issued.chain.names.iter().any(|name| names.contains(name))
+    };
+    let replaces = memory.issued.as_ref().filter(replaced).and_then(|issued| issued.chain.renewal_id.clone());
     let order = AcmeEffect::OpenOrder {
         issuer: choice.name.clone(),
-        names: view.spec.dns_names.clone(),
+        names: names.clone(),
         profile: choice.profile.clone(),
         replaces,
     };
@@ -131,24 +134,36 @@ pub(super) fn issue(view: &V<'_>, cause: Reason) -> Plan {
 
 /// What must be there first: the wrapping key, and an account.
 fn waiting(view: &V<'_>, choice: &IssuerChoice) -> Option<Plan> {
-    let later = Some(view.now + Span::minutes(10));
     if view.neighbours.wrapping_key().is_none() {
-        let why = view.neighbours.wrapping.as_ref().and_then(|wrapping| wrapping.as_ref().err());
-        let plan = Plan::rest(later, Reason::WrappingKeyNotReady);
-        return Some(match why {
-            Some(why) => plan.saying(format!("the wrapping key of the environment is not ready: {}", why.hint())),
-            None => plan,
-        });
+        return Some(wrapping_key_pending(view));
     }
-    if let Some((reason, message)) = view.neighbours.refused.get(&choice.name) {
-        return Some(Plan::rest(later, *reason).saying(message.clone()));
-    }
-    (!view.neighbours.accounts.contains_key(&choice.name)).then(|| Plan::rest(later, Reason::AccountPending))
+    (!view.neighbours.accounts.contains_key(&choice.name)).then(|| account_pending(view, &choice.name))
 }
 
-fn fits(order: &Order, spec: &TlsCertificateSpec) -> bool {
+/// Why nothing can be wrapped yet. The key wakes its neighbours when that changes.
+pub(super) fn wrapping_key_pending(view: &V<'_>) -> Plan {
+    let why = view.neighbours.wrapping.as_ref().and_then(|wrapping| wrapping.as_ref().err());
+    let plan = Plan::rest(Some(view.now + Span::minutes(10)), Reason::WrappingKeyNotReady);
+    match why {
+        Some(why) => plan.saying(format!("the wrapping key of the environment is not ready: {}", why.hint())),
+        None => plan,
+    }
+}
+
+/// Why there is no account yet. The environment wakes its certificates when that changes.
+fn account_pending(view: &V<'_>, issuer: &IssuerName) -> Plan {
+    let later = Some(view.now + Span::minutes(10));
+    match view.neighbours.refused.get(issuer) {
+        Some((reason, message)) => Plan::rest(later, *reason).saying(message.clone()),
+        None => Plan::rest(later, Reason::AccountPending),
+    }
+}
+
+/// Whether an order is for what the document asks, at the issuer whose turn it is.
+fn fits(view: &V<'_>, order: &Order) -> bool {
     let asked = |choice: &IssuerChoice| choice.name == order.issuer && choice.profile == order.profile;
-    same_names(&order.names, &spec.dns_names) && (spec.issuers.is_empty() || spec.issuers.iter().any(asked))
+    let moved_on = view.seen.record.memory.refusals >= 3 && choice(view).is_some_and(|choice| !asked(choice));
+    same_names(&order.names, &view.spec.dns_names) && acme_choices(view).into_iter().any(asked) && !moved_on
 }
 
 pub(super) fn opened(seen: &mut S, opened: Opened, now: Moment) {
@@ -161,32 +176,76 @@ pub(super) fn opened(seen: &mut S, opened: Opened, now: Moment) {
         profile: opened.profile,
         opened: now,
     });
-    (seen.facts.stage, seen.facts.ask_again, seen.facts.polls) = (Some(opened.order.stage), None, 0);
+    forget_stage(seen);
+    seen.facts.stage = Some(opened.order.stage);
+}
+
+/// The CA was told that the proofs are in place; it needs a moment.
+pub(super) fn answered(seen: &mut S, now: Moment) {
+    let wait = if seen.facts.polls == 0 { Span::seconds(1) } else { own_pace(seen.facts.polls) };
+    seen.facts.polls = seen.facts.polls.saturating_add(1);
+    (seen.facts.stage, seen.facts.ask_again) = (None, Some(now + wait));
 }
 
 /// Takes in how far the order is. One that failed or is gone is forgotten; the key is kept for the next one.
-pub(super) fn looked(seen: &mut S, order: OrderSeen, now: Moment) -> Option<Failure> {
-    match order.stage {
+pub(super) fn looked(seen: &mut S, step: &Step, order: OrderSeen, now: Moment) -> Option<Failure> {
+    let failure = match order.stage {
         Stage::Gone => {
-            forget_order(seen);
-            Some(Failure::new(Reason::OrderLost, format!("the CA does not know the order {} any more", order.url)))
+            Failure::new(Reason::OrderLost, format!("the CA does not know the order {} any more", order.url))
         }
-        Stage::Invalid(failure) => {
-            forget_order(seen);
-            Some(*failure)
-        }
+        Stage::Invalid(failure) => *failure,
         stage => {
-            seen.facts.polls = seen.facts.polls.saturating_add(1);
-            let again = next_poll(seen, &OrderSeen { stage: stage.clone(), ..order }, now);
-            (seen.facts.stage, seen.facts.ask_again) = (Some(stage), Some(again));
-            None
+            let handed_in = matches!(step, Step::Act(Effect::Acme(AcmeEffect::Finalize { .. })));
+            let facts = &mut seen.facts;
+            facts.unmoved =
+                if handed_in && stage == Stage::Ready { facts.unmoved.saturating_add(1) } else { facts.unmoved };
+            // RFC 8555 section 7.5.1 lets the server say when; else at our own pace.
+            let own = now + own_pace(facts.polls);
+            let again = order.ask_again.map_or(own, |at| at.clamp(now + Span::seconds(1), now + Span::days(1)));
+            facts.polls = facts.polls.saturating_add(1);
+            (facts.stage, facts.ask_again) = (Some(stage), Some(again));
+            return None;
         }
+    };
+    forget_order(seen);
+    refused(seen, &failure);
+    Some(failure)
+}
+
+/// Three seconds, growing to a minute.
+fn own_pace(polls: u32) -> Span {
+    Span::seconds(3).times(i64::from(polls.clamp(1, 20)))
+}
+
+/// One more failure at the issuer.
+pub(super) fn refused(seen: &mut S, failure: &Failure) {
+    if failure.reason == Reason::WrongCertificate {
+        forget_order(seen); // the same order would give the same certificate again
+    }
+    if !is_ours(failure.reason) {
+        seen.record.memory.refusals = seen.record.memory.refusals.saturating_add(1);
     }
 }
 
-pub(super) fn forget_order(seen: &mut S) {
+/// Whether a step at the issuer failed before it came there.
+fn is_ours(reason: Reason) -> bool {
+    use Reason::{
+        AccountPending, CiphertextRefused, KmsDenied, KmsLimitExceeded, KmsRefused, KmsThrottled, KmsUnreachable,
+    };
+    matches!(
+        reason,
+        AccountPending | CiphertextRefused | KmsDenied | KmsLimitExceeded | KmsRefused | KmsThrottled | KmsUnreachable
+    )
+}
+
+fn forget_order(seen: &mut S) {
     seen.record.memory.order = None;
-    (seen.facts.stage, seen.facts.ask_again, seen.facts.polls) = (None, None, 0);
+    forget_stage(seen);
+}
+
+fn forget_stage(seen: &mut S) {
+    let facts = &mut seen.facts;
+    (facts.stage, facts.ask_again, facts.polls, facts.unmoved) = (None, None, 0, 0);
 }
 
 /// A verified chain for the key that was stored: from now on it is what is in service.
@@ -194,16 +253,21 @@ pub(super) fn issued(seen: &mut S, chain: Chain, now: Moment) -> Option<Failure>
     let memory = &mut seen.record.memory;
     let key = memory.next_key.take_if(|key| key.spki_sha256 == chain.spki_sha256);
     let (Some(key), Some(order)) = (key, memory.order.take()) else {
-        return Some(Failure::new(Reason::WrongCertificate, "the certificate belongs to no key of ours"));
+        let failure = Failure::new(Reason::WrongCertificate, "the certificate belongs to no key of ours");
+        refused(seen, &failure);
+        return Some(failure);
     };
-    memory.issued = Some(Issued { chain, key, issuer: Some(order.issuer), profile: order.profile, at: now });
-    memory.renewal = None;
+    let issued = Issued { chain, key, issuer: Some(order.issuer), profile: order.profile, at: now };
+    memory.former = memory.issued.replace(issued).map(|old| Former {
+        fingerprint: old.chain.fingerprint,
+        names: old.chain.names,
+        algorithm: old.key.algorithm,
+        not_after: old.chain.not_after,
+    });
+    (memory.renewal, memory.refusals) = (None, 0);
     seen.record.ask = None;
-    seen.facts = Facts {
-        outlets: std::mem::take(&mut seen.facts.outlets),
-        outlets_at: seen.facts.outlets_at,
-        ..Facts::default()
-    };
+    forget_stage(seen);
+    (seen.facts.window_again, seen.facts.window_at) = (None, None);
     renewal::fall_back(seen, now);
     None
 }

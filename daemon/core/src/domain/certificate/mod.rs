@@ -6,10 +6,10 @@ mod issue;
 mod renewal;
 mod show;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use claviger_config::{
-    DnsName, IssuerName, Kind, Moment, Name, Reason, Span,
+    DnsName, IssuerName, KeyAlgorithm, Kind, Moment, Name, Reason,
     admin::ExplainedStep,
     certificate::{Reload, TlsCertificateSpec},
     condition::CommonStatus,
@@ -19,12 +19,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::renewal::Renewal;
 use super::{
-    effect::{Issued, KeyUse, News, OrderSeen, OutletSeen, Query, ReloadSeen, SealedKey, Stage},
-    failure::{Failure, Retry},
+    effect::{Effect, Issued, KeyUse, News, OutletEffect, OutletSeen, Query, SealedKey, Stage},
+    failure::Failure,
     neighbours::Share,
     noun::{Noun, OutOfTurn, Ready, Rule, View, Viewed},
     plan::Step,
-    record::Seen,
+    record::{Seen, Trouble},
 };
 
 /// `TlsCertificate`.
@@ -42,8 +42,30 @@ pub struct Memory {
     pub issued: Option<Issued>,
     /// When it is renewed.
     pub renewal: Option<Renewal>,
+    /// What was in service before, until every outlet has what is in service now.
+    #[serde(default)]
+    pub former: Option<Former>,
     /// What was delivered where.
     pub outlets: BTreeMap<Name, Delivered>,
+    /// Outlets that do not work out; the others are served all the same.
+    #[serde(default)]
+    pub ailing: BTreeMap<Name, Trouble>,
+    /// Failures in a row at the issuer: after three the next issuer is tried.
+    #[serde(default)]
+    pub refusals: u32,
+}
+
+/// A certificate that was in service before.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Former {
+    /// The leaf certificate's fingerprint.
+    pub fingerprint: String,
+    /// The names.
+    pub names: Vec<DnsName>,
+    /// The key's algorithm.
+    pub algorithm: KeyAlgorithm,
+    /// Valid until.
+    pub not_after: Moment,
 }
 
 /// An order in flight.
@@ -85,12 +107,16 @@ pub struct Facts {
     pub ask_again: Option<Moment>,
     /// How often it was asked about in a row.
     pub polls: u32,
-    /// What the outlets hold.
+    /// How often it was handed in and not taken.
+    pub unmoved: u32,
+    /// What the outlets hold; absent while one could not be looked at.
     pub outlets: BTreeMap<Name, OutletSeen>,
     /// When they were looked at.
-    pub outlets_at: Option<Moment>,
-    /// Whether what the outlets held was found to be of no use.
-    pub adoption_refused: bool,
+    pub outlets_at: BTreeMap<Name, Moment>,
+    /// Outlets that could not be looked at, and why.
+    pub unreadable: BTreeMap<Name, Failure>,
+    /// Outlets whose content was found to be of no use.
+    pub useless: BTreeSet<Name>,
     /// When the CA is asked for a window again.
     pub window_again: Option<Moment>,
     /// When the CA last answered.
@@ -116,6 +142,7 @@ impl Noun for Certificate {
         issue::requested,
         renewal::window_unknown,
         renewal::renewal_due,
+        delivery::outlet_in_trouble,
         renewal::serving,
     ];
 
@@ -137,26 +164,23 @@ impl Noun for Certificate {
         if issued.key.algorithm != view.spec.key.algorithm {
             return Ready::False(Reason::KeyAlgorithmChanged);
         }
-        if !delivery::all_delivered(view) {
+        if !delivery::all_serve(view) {
             return Ready::False(Reason::OutletChanged);
         }
         Ready::True(Reason::Issued)
     }
 
-    fn hear(seen: &mut Seen<Self>, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn> {
+    fn hear(seen: &mut Seen<Self>, step: &Step, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn> {
         match news {
-            News::Adopted(adopted) => delivery::adopted(seen, adopted.map(|issued| *issued)),
-            News::Answered => (seen.facts.stage, seen.facts.ask_again) = (None, Some(now + Span::seconds(1))),
+            News::Adopted(adopted) => delivery::adopted(seen, step, adopted.map(|issued| *issued)),
+            News::Answered => issue::answered(seen, now),
             News::Delivered(outlet) => delivery::delivered(seen, outlet, now),
             News::Issued(chain) => return Ok(issue::issued(seen, *chain, now)),
             News::KeySealed(KeyUse::Certificate, key) => seen.record.memory.next_key = Some(key),
             News::Opened(opened) => issue::opened(seen, *opened, now),
-            News::Order(order) => return Ok(issue::looked(seen, *order, now)),
-            News::Outlet(name, held) => {
-                seen.facts.outlets.insert(name, held);
-                seen.facts.outlets_at = Some(now);
-            }
-            News::Reloaded(outlet, ended) => return Ok(delivery::reloaded(seen, &outlet, ended)),
+            News::Order(order) => return Ok(issue::looked(seen, step, *order, now)),
+            News::Outlet(name, held) => delivery::looked(seen, name, held, now),
+            News::Reloaded(outlet, how) => delivery::reloaded(seen, &outlet, &how, now),
             News::Window(window) => renewal::window(seen, window, now),
             news => return Err(OutOfTurn { kind: Self::KIND, news: news.word() }),
         }
@@ -164,17 +188,27 @@ impl Noun for Certificate {
     }
 
     fn bears(seen: &mut Seen<Self>, step: &Step, failure: &Failure, now: Moment) -> bool {
-        if matches!(step, Step::Look(Query::Certificate { .. })) && failure.reason == Reason::WrongCertificate {
-            issue::forget_order(seen); // the same order would give the same certificate again
+        match step {
+            Step::Act(Effect::Outlet(OutletEffect::Deliver { outlet, .. } | OutletEffect::Reload { outlet })) => {
+                delivery::failed(seen, &outlet.name, failure.clone(), now);
+                true
+            }
+            Step::Look(Query::Outlet { outlet }) => delivery::unreadable(seen, &outlet.name, failure, now),
+            Step::Look(Query::Window { .. }) => {
+                renewal::unanswered(seen, failure, now);
+                true
+            }
+            Step::Look(Query::Certificate { .. } | Query::Order { .. }) | Step::Act(Effect::Acme(_)) => {
+                issue::refused(seen, failure);
+                false
+            }
+            _ => false,
         }
-        let Step::Look(Query::Window { .. }) = step else { return false };
-        // RFC 9773 section 4.3.3: renewal goes on without it; asked again in six hours, or when the CA said.
-        seen.facts.window_again = Some(match failure.retry {
-            Retry::At(at) => at.min(now + Span::days(1)),
-            Retry::Later | Retry::Never => now + Span::hours(6),
-        });
-        renewal::fall_back(seen, now);
-        true
+    }
+
+    fn lift(seen: &mut Seen<Self>) {
+        seen.record.memory.ailing.clear();
+        seen.record.memory.refusals = 0;
     }
 
     fn end(seen: &Seen<Self>) -> Option<Moment> {
@@ -189,7 +223,8 @@ impl Noun for Certificate {
 
     fn share(view: &View<'_, Self>) -> Option<Share> {
         let order = view.seen.record.memory.order.as_ref().map(|order| order.issuer.clone());
-        view.wanted.refusal.is_none().then(|| Share::Demand(issue::issuer_names(view), order))
+        let refused = view.wanted.refusal.is_some();
+        Some(Share::Demand(if refused { BTreeSet::new() } else { issue::issuer_names(view) }, order))
     }
 
     fn status(view: &Viewed<'_, Self>, common: CommonStatus) -> serde_json::Value {
@@ -203,21 +238,3 @@ impl Noun for Certificate {
 
 type V<'a> = View<'a, Certificate>;
 type S = Seen<Certificate>;
-
-fn reload_failed(text: &str) -> Failure {
-    Failure::new(Reason::HookFailed, format!("the reload command failed: {text}"))
-        .fix("run the command of the hook by hand and read what it prints")
-}
-
-fn ended(ended: &ReloadSeen) -> Reload {
-    match ended {
-        ReloadSeen::Failed(_) => Reload::Failed,
-        ReloadSeen::Succeeded => Reload::Succeeded,
-    }
-}
-
-fn next_poll(seen: &S, order: &OrderSeen, now: Moment) -> Moment {
-    // RFC 8555 section 7.5.1 lets the server say; else three seconds, growing to a minute.
-    let own = Span::seconds(3).times(i64::from(seen.facts.polls.min(20)).max(1)).min(Span::minutes(1));
-    order.ask_again.map_or(now + own, |at| at.max(now + Span::seconds(1)))
-}

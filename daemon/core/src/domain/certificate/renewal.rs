@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{S, V, delivery, issue};
 use crate::domain::{
     effect::{Chain, Query, Window},
+    failure::{Failure, Retry},
     lot::lot,
     plan::Plan,
 };
@@ -41,10 +42,14 @@ pub(super) fn renewal_due(view: &V<'_>) -> Option<Plan> {
 
 pub(super) fn serving(view: &V<'_>) -> Option<Plan> {
     let memory = &view.seen.record.memory;
-    let (renewal, issued) = (memory.renewal.as_ref()?, memory.issued.as_ref()?);
-    let next = [Some(renewal.at), view.seen.facts.window_again, Some(delivery::look_again(view))];
-    let next = next.into_iter().flatten().min();
-    Some(Plan::rest(next, Reason::Issued).hurting(Some(issued.chain.not_after)))
+    memory.issued.as_ref().map(|_| Plan::rest(next(view), Reason::Issued))
+}
+
+/// The next instant at which something is planned for a certificate that is as it should be.
+pub(super) fn next(view: &V<'_>) -> Option<Moment> {
+    let renewal = view.seen.record.memory.renewal.as_ref().map(|renewal| renewal.at);
+    let window = view.seen.facts.window_again.filter(|again| *again > view.now); // else it waits for an account, and is woken
+    [renewal, window, Some(delivery::look_again(view))].into_iter().flatten().min()
 }
 
 /// Takes in what the CA suggests. An unchanged window keeps the instant that was chosen in it (RFC 9773 section 4.2).
@@ -54,21 +59,35 @@ pub(super) fn window(seen: &mut S, window: Option<Window>, now: Moment) {
         seen.facts.window_again = Some(now + Span::days(1));
         return fall_back(seen, now);
     };
-    seen.facts.window_again = Some(window.ask_again);
+    if window.end <= window.start {
+        // RFC 9773 section 4.2: such a window counts as no answer.
+        seen.facts.window_again = Some(now + Span::hours(6));
+        return fall_back(seen, now);
+    }
+    // Section 4.3.2 asks for limits of our own: a minute and a day.
+    seen.facts.window_again = Some(window.ask_again.clamp(now + Span::minutes(1), now + Span::days(1)));
     let memory = &mut seen.record.memory;
     let Some(issued) = &memory.issued else { return };
     let bounds = (window.start, window.end);
     if memory.renewal.as_ref().is_some_and(|renewal| renewal.window == Some(bounds)) {
         return;
     }
-    let width = window.end.since(window.start).0;
-    let chosen = window.start + Span(lot(seen.record.seed, window.start.0, width));
+    let chosen = window.start + Span(lot(seen.record.seed, window.start.0, window.end.since(window.start).0));
     memory.renewal = Some(Renewal {
-        at: chosen.min(floor(&issued.chain)).max(issued.at),
+        at: chosen.max(ceiling(&issued.chain)).min(floor(&issued.chain)),
         source: RenewalSource::Ari,
         window: Some(bounds),
         explanation_url: window.explanation_url,
     });
+}
+
+/// RFC 9773 section 4.3.3: renewal goes on without an answer; asked again in six hours, or when the CA said.
+pub(super) fn unanswered(seen: &mut S, failure: &Failure, now: Moment) {
+    seen.facts.window_again = Some(match failure.retry {
+        Retry::At(at) => at.clamp(now + Span::minutes(1), now + Span::days(1)),
+        Retry::Later | Retry::Never => now + Span::hours(6),
+    });
+    fall_back(seen, now);
 }
 
 /// Without a suggestion: two thirds of the lifetime, half of it below ten days. A suggestion that was heard before stays.
@@ -85,4 +104,11 @@ pub(super) fn fall_back(seen: &mut S, now: Moment) {
 /// One twentieth of the lifetime before the end: overrules every suggestion.
 fn floor(chain: &Chain) -> Moment {
     chain.not_after - Span(chain.not_after.since(chain.not_before).0 / 20)
+}
+
+/// A day after it began, or a twentieth of the lifetime when that is shorter: a window in the past renews a new certificate once
+/// and not for ever.
+fn ceiling(chain: &Chain) -> Moment {
+    let life = chain.not_after.since(chain.not_before);
+    chain.not_before + Span(life.0 / 20).min(Span::days(1))
 }

@@ -57,8 +57,6 @@ pub struct Facts {
     pub answers: Vec<DnsAnswer>,
     /// When.
     pub answered_at: Option<Moment>,
-    /// Whether the next sight of it is of our own making.
-    pub created: bool,
 }
 
 impl Noun for Hostname {
@@ -73,9 +71,9 @@ impl Noun for Hostname {
         watch::differs,
         watch::records_unseen,
         watch::blocked,
+        watch::forbidden_by_caa,
         watch::stuck,
         watch::moved,
-        watch::forbidden_by_caa,
         watch::awaiting_customer,
         watch::awaiting_certificate,
         watch::active,
@@ -91,8 +89,8 @@ impl Noun for Hostname {
         }
         let Some((seen, _)) = &view.seen.facts.seen else { return Ready::Unknown(Reason::NotObserved) };
         let Some(seen) = seen else { return Ready::False(Reason::Missing) };
-        if !watch::serves(seen) {
-            return Ready::False(watch::phase(view, seen));
+        if !watch::serves(seen, view.now) {
+            return Ready::False(watch::phase(view));
         }
         match records::traffic(view) {
             Verdict::Add | Verdict::Conflict => Ready::False(Reason::HostnameMoved),
@@ -100,12 +98,14 @@ impl Noun for Hostname {
         }
     }
 
-    fn hear(seen: &mut Seen<Self>, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn> {
+    fn hear(seen: &mut Seen<Self>, step: &Step, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn> {
         match news {
             News::Hostname(found) => {
-                watch::remember(seen, found.as_deref(), now);
+                watch::remember(seen, step, found.as_deref(), now);
+                let unchanged = found.as_deref().and_then(|found| watch::unchanged(step, found));
                 seen.facts.seen = Some((found, now));
                 seen.record.ask = None;
+                return Ok(unchanged);
             }
             News::Records(answers) => (seen.facts.answers, seen.facts.answered_at) = (answers, Some(now)),
             news => return Err(OutOfTurn { kind: Self::KIND, news: news.word() }),
@@ -176,7 +176,7 @@ fn steps(view: &Viewed<'_, Hostname>) -> Vec<ExplainedStep> {
         ("CreateHostname", memory.edge.is_some()),
         ("CustomerRecords", points),
         ("Ownership", seen.is_some_and(watch::owned)),
-        ("Certificate", seen.is_some_and(watch::certified)),
+        ("Certificate", seen.is_some_and(|seen| watch::certified(seen, view.now))),
     ];
     let reached = done.iter().position(|(_, done)| !done).unwrap_or(done.len());
     let state = |index: usize, done: bool| match index == reached {

@@ -25,7 +25,7 @@ pub(super) fn questions(view: &V<'_>) -> Vec<DnsQuestion> {
         ask(zone.target.as_str(), RecordType::A),
         ask(zone.target.as_str(), RecordType::Aaaa),
     ];
-    let Some(seen) = watch::current(view).filter(|seen| !watch::serves(seen)) else { return questions };
+    let Some(seen) = watch::current(view).filter(|seen| !watch::serves(seen, view.now)) else { return questions };
     questions.extend(climb(hostname).map(|name| ask(name, RecordType::Caa)));
     questions.extend(proofs(seen).map(|(_, name, _)| ask(name, RecordType::Txt)));
     questions.dedup();
@@ -131,7 +131,7 @@ pub(super) fn shown(view: &Viewed<'_, Hostname>) -> Vec<CustomerRecord> {
         found: if verdict == Verdict::Ok { Vec::new() } else { found },
         checked_at: at,
     };
-    let seen = facts.seen.as_ref().and_then(|(seen, _)| seen.as_deref()).filter(|seen| !watch::serves(seen));
+    let seen = facts.seen.as_ref().and_then(|(seen, _)| seen.as_deref()).filter(|seen| !watch::serves(seen, view.now));
     let proofs = seen.into_iter().flat_map(proofs).map(|proof| text(&facts.answers, proof, at));
     std::iter::once(traffic).chain(proofs).collect()
 }

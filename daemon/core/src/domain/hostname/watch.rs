@@ -8,8 +8,9 @@ use claviger_config::{
 use super::{Hostname, Place, V, records, settings, zone};
 use crate::domain::{
     effect::{EdgeEffect, EdgeSettings, Effect, HostnameSeen, Query},
+    failure::Failure,
     lot::lot,
-    plan::Plan,
+    plan::{Plan, Step},
     record::Seen,
 };
 
@@ -38,13 +39,26 @@ pub(super) fn missing(view: &V<'_>) -> Option<Plan> {
 /// Only fields that claviger owns are compared; a server's own fields never cause a write.
 pub(super) fn differs(view: &V<'_>) -> Option<Plan> {
     let (seen, settings) = (current(view)?, settings(view)?);
+    let update = EdgeEffect::Update { id: seen.id.clone(), hostname: view.spec.hostname.clone(), settings };
+    let due = !is_equal(seen, settings) && !is_blocked(seen);
+    due.then(|| Plan::act(Effect::Edge(update), Reason::EdgeDiffers))
+}
+
+fn is_equal(seen: &HostnameSeen, settings: EdgeSettings) -> bool {
     let certificate = seen.certificate.as_ref();
     let method = certificate.and_then(|certificate| certificate.method.as_deref());
     let oldest = certificate.and_then(|certificate| certificate.min_tls_version.as_deref());
-    let equal = method == Some(method_word(settings))
-        && settings.min_tls_version.is_none_or(|version| oldest == Some(version.word()));
-    let update = EdgeEffect::Update { id: seen.id.clone(), hostname: view.spec.hostname.clone(), settings };
-    (!equal && !is_blocked(seen)).then(|| Plan::act(Effect::Edge(update), Reason::EdgeDiffers))
+    method == Some(method_word(settings))
+        && settings.min_tls_version.is_none_or(|version| oldest == Some(version.word()))
+}
+
+/// An update that was accepted and not made is a failure: made again at once, it would be made for ever.
+pub(super) fn unchanged(step: &Step, found: &HostnameSeen) -> Option<Failure> {
+    let Some(Effect::Edge(EdgeEffect::Update { hostname, settings, .. })) = step.effect() else { return None };
+    (!is_equal(found, *settings)).then(|| {
+        Failure::new(Reason::EdgeUnchanged, format!("Cloudflare accepted a change of `{hostname}` and did not make it"))
+            .fix("change it in Cloudflare's dashboard, or ask its support")
+    })
 }
 
 fn method_word(settings: EdgeSettings) -> &'static str {
@@ -73,16 +87,18 @@ pub(super) fn blocked(view: &V<'_>) -> Option<Plan> {
 /// Validation has stopped, or should long be through although DNS is right: it is started again, at growing distances.
 pub(super) fn stuck(view: &V<'_>) -> Option<Plan> {
     let (seen, settings) = (current(view)?, settings(view)?);
-    let points = records::traffic(view) == Verdict::Ok;
     let waited = view.seen.record.memory.since.map_or(Span(0), |since| view.now.since(since));
-    let stopped = is_stopped(seen);
-    let slow = points && !serves(seen) && waited >= Span::hours(1);
-    if !(slow || stopped && (points || seen.status != "moved")) {
+    // Without the customer's record nothing can come of it, and a name that went away is started again only when it is back.
+    let due = match records::traffic(view) {
+        Verdict::Ok => is_stopped(seen) || is_gone(seen) || !serves(seen, view.now) && waited >= Span::hours(1),
+        Verdict::Unknown => is_stopped(seen),
+        Verdict::Add | Verdict::Conflict => false,
+    };
+    if !due {
         return None;
     }
     let (last, times) = view.seen.record.memory.refreshed.unwrap_or((Moment::MIN, 0));
-    let distance = Span::hours(1).times(1 << times.min(5));
-    let again = last + distance;
+    let again = last + Span::hours(1).times(1 << times.min(5));
     let refresh = EdgeEffect::Refresh { id: seen.id.clone(), hostname: view.spec.hostname.clone(), settings };
     Some(if view.now >= again {
         Plan::act(Effect::Edge(refresh), Reason::EdgeStuck)
@@ -100,8 +116,8 @@ pub(super) fn stuck(view: &V<'_>) -> Option<Plan> {
 
 pub(super) fn moved(view: &V<'_>) -> Option<Plan> {
     let seen = current(view)?;
-    let gone = matches!(records::traffic(view), Verdict::Add | Verdict::Conflict);
-    (seen.status == "moved" || serves(seen) && gone).then(|| {
+    let away = matches!(records::traffic(view), Verdict::Add | Verdict::Conflict);
+    (is_gone(seen) || serves(seen, view.now) && away).then(|| {
         rest(view, Reason::HostnameMoved)
             .saying(format!("`{}` does not point at us any more: {}", view.spec.hostname, records::found(view)))
             .fix(records::advice(view))
@@ -109,7 +125,7 @@ pub(super) fn moved(view: &V<'_>) -> Option<Plan> {
 }
 
 pub(super) fn forbidden_by_caa(view: &V<'_>) -> Option<Plan> {
-    let seen = current(view).filter(|seen| !certified(seen))?;
+    let seen = current(view).filter(|seen| !certified(seen, view.now))?;
     let (name, values) = records::forbidding_caa(view)?;
     let said = seen.certificate.as_ref().map(|certificate| words(&certificate.errors)).unwrap_or_default();
     Some(
@@ -122,7 +138,7 @@ pub(super) fn forbidden_by_caa(view: &V<'_>) -> Option<Plan> {
 }
 
 pub(super) fn awaiting_customer(view: &V<'_>) -> Option<Plan> {
-    current(view).filter(|seen| !serves(seen))?;
+    current(view).filter(|seen| !serves(seen, view.now))?;
     let reason = match records::traffic(view) {
         Verdict::Add => Reason::AwaitingCustomerDns,
         Verdict::Conflict => Reason::CustomerDnsConflict,
@@ -132,7 +148,7 @@ pub(super) fn awaiting_customer(view: &V<'_>) -> Option<Plan> {
 }
 
 pub(super) fn awaiting_certificate(view: &V<'_>) -> Option<Plan> {
-    let seen = current(view).filter(|seen| !serves(seen))?;
+    let seen = current(view).filter(|seen| !serves(seen, view.now))?;
     let text = format!(
         "Cloudflare shows `{}` and certificate `{}`{}",
         seen.status,
@@ -148,10 +164,10 @@ pub(super) fn active(view: &V<'_>) -> Option<Plan> {
 }
 
 /// The reason that goes with a host name that does not serve yet.
-pub(super) fn phase(view: &V<'_>, seen: &HostnameSeen) -> Reason {
-    let rules = [blocked, forbidden_by_caa, awaiting_customer];
+pub(super) fn phase(view: &V<'_>) -> Reason {
+    let rules = [blocked, forbidden_by_caa, stuck, moved, awaiting_customer];
     let first = rules.iter().find_map(|rule| rule(view)).map(|plan| plan.reason);
-    first.unwrap_or_else(|| if is_stopped(seen) { Reason::EdgeStuck } else { Reason::AwaitingCertificate })
+    first.unwrap_or(Reason::AwaitingCertificate)
 }
 
 pub(super) fn current<'a>(view: &V<'a>) -> Option<&'a HostnameSeen> {
@@ -167,24 +183,32 @@ pub(super) fn owned(seen: &HostnameSeen) -> bool {
     matches!(seen.status.as_str(), "active" | "active_redeploying")
 }
 
-/// A certificate serves; at renewal Cloudflare's status leaves `active` while the old one still does.
-pub(super) fn certified(seen: &HostnameSeen) -> bool {
-    matches!(certificate_status(seen), "active" | "pending_cleanup" | "backup_issued" | "holding_deployment")
+/// A certificate serves. At renewal Cloudflare's status leaves `active` while the old one still does, until it ends.
+pub(super) fn certified(seen: &HostnameSeen, now: Moment) -> bool {
+    let status = certificate_status(seen);
+    match seen.certificate.as_ref().and_then(|certificate| certificate.not_after) {
+        Some(end) => now < end && status != "deleted",
+        None => matches!(status, "active" | "pending_cleanup" | "backup_issued" | "holding_deployment"),
+    }
 }
 
-pub(super) fn serves(seen: &HostnameSeen) -> bool {
-    owned(seen) && certified(seen)
+pub(super) fn serves(seen: &HostnameSeen, now: Moment) -> bool {
+    owned(seen) && certified(seen, now)
 }
 
 fn is_blocked(seen: &HostnameSeen) -> bool {
     matches!(seen.status.as_str(), "blocked" | "pending_blocked" | "test_blocked")
 }
 
+/// The certificate's machine has given up; a change that changes nothing starts it again.
 fn is_stopped(seen: &HostnameSeen) -> bool {
     let certificate = certificate_status(seen);
-    certificate.ends_with("_timed_out")
-        || certificate == "expired"
-        || matches!(seen.status.as_str(), "moved" | "deleted")
+    certificate.ends_with("_timed_out") || certificate == "expired"
+}
+
+/// The name pointed elsewhere for long, or was never proven.
+fn is_gone(seen: &HostnameSeen) -> bool {
+    matches!(seen.status.as_str(), "moved" | "deleted")
 }
 
 fn certificate_status(seen: &HostnameSeen) -> &str {
@@ -195,28 +219,26 @@ fn words(errors: &[String]) -> String {
     if errors.is_empty() { String::new() } else { format!(": {}", errors.join("; ")) }
 }
 
-pub(super) fn remember(seen: &mut Seen<Hostname>, found: Option<&HostnameSeen>, now: Moment) {
+pub(super) fn remember(seen: &mut Seen<Hostname>, step: &Step, found: Option<&HostnameSeen>, now: Moment) {
     let memory = &mut seen.record.memory;
     let Some(found) = found else {
-        (memory.state, memory.since) = (None, Some(now));
+        (memory.state, memory.since) = (None, None);
         return;
     };
-    let new = memory.edge.as_ref().is_none_or(|place| place.id != found.id);
-    if new {
-        let origin = if seen.record.said.reason == Reason::Missing { EdgeOrigin::Created } else { EdgeOrigin::Adopted };
+    if memory.edge.as_ref().is_none_or(|place| place.id != found.id) {
+        let created = matches!(step.effect(), Some(Effect::Edge(EdgeEffect::Create { .. })));
+        let origin = if created { EdgeOrigin::Created } else { EdgeOrigin::Adopted };
         memory.edge = Some(Place { id: found.id.clone(), origin });
     }
     let state = (found.status.clone(), certificate_status(found).to_owned());
     if memory.state.as_ref() != Some(&state) {
         (memory.since, memory.state) = (Some(now), Some(state));
-        memory.refreshed = memory.refreshed.filter(|_| !serves(found));
     }
-    if seen.record.said.reason == Reason::EdgeStuck {
+    if let Some(Effect::Edge(EdgeEffect::Refresh { .. })) = step.effect() {
         let times = memory.refreshed.map_or(0, |(_, times)| times);
-        let due = memory.refreshed.is_none_or(|(last, _)| last + Span::hours(1).times(1 << times.min(5)) <= now);
-        if due {
-            memory.refreshed = Some((now, times + 1));
-        }
+        memory.refreshed = Some((now, times.saturating_add(1)));
+    } else if serves(found, now) && !is_stopped(found) {
+        memory.refreshed = None;
     }
 }
 
@@ -229,7 +251,7 @@ fn look_again(view: &V<'_>, last: Moment) -> Moment {
     let Some(seen) = current(view) else { return last + Span::minutes(10) };
     let waited = view.seen.record.memory.since.map_or(Span(0), |since| last.since(since));
     let step = match waited {
-        _ if serves(seen) && reachable(view) => Span::hours(6),
+        _ if serves(seen, view.now) && !is_stopped(seen) && reachable(view) => Span::hours(6),
         waited if waited < Span::minutes(2) => Span::seconds(20),
         waited if waited < Span::minutes(20) => Span::minutes(1),
         waited if waited < Span::hours(4) => Span::minutes(10),

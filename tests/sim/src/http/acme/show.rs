@@ -73,7 +73,10 @@ pub(super) fn authorization(acme: &Acme, now: i64, base: &str, one: &Authorizati
         _ => true,
     };
     let places = one.challenges.iter().enumerate().filter(|(_, challenge)| shown(challenge));
-    let challenges: Vec<Value> = places.map(|(place, _)| challenge_document(base, one, place)).collect();
+    let mut challenges: Vec<Value> = places.map(|(place, _)| challenge_document(base, one, place)).collect();
+    if acme.steering.strange_challenges && status == AuthorizationStatus::Pending {
+        challenges.insert(0, strange_challenge(acme, base, one));
+    }
     let mut document = json!({
         "identifier": { "type": "dns", "value": one.name },
         "status": format!("{status:?}").to_ascii_lowercase(),
@@ -115,6 +118,17 @@ fn challenge_document(base: &str, one: &Authorization, place: usize) -> Value {
         document["error"] = problem.document();
     }
     document
+}
+
+/// draft-ietf-acme-dns-persist-01. It is only shown; whoever answers it finds nothing there.
+fn strange_challenge(acme: &Acme, base: &str, one: &Authorization) -> Value {
+    json!({
+        "type": "dns-persist-01",
+        "url": format!("{base}/chall/{}/{}", one.id, one.challenges.len()),
+        "status": "pending",
+        "accounturi": format!("{base}/acct/{}", one.account),
+        "issuer-domain-names": [acme.steering.caa_identity],
+    })
 }
 
 pub(super) fn chain(base: &str, serial: &str, alternate: bool, chain: String) -> Answer {

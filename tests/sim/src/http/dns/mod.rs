@@ -1,5 +1,7 @@
 //! The name servers over UDP and TCP: the first on 127.0.0.1, the next ones on 127.0.0.2 and so on, all on one port.
 
+mod tsig;
+mod update;
 mod wire;
 
 use std::future;
@@ -11,6 +13,7 @@ use hickory_proto::op::{Message, MessageType, ResponseCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
+use self::wire::Asked;
 use super::world::Shared;
 use crate::fault::{Fault, Moment, Service};
 
@@ -117,18 +120,21 @@ async fn converse(shared: &Shared, server: usize, mut stream: TcpStream) -> io::
 
 /// None is silence.
 async fn answer(shared: &Shared, server: usize, question: &[u8], datagram: bool) -> Option<Vec<u8>> {
-    let question = Message::from_vec(question).ok().filter(|one| one.metadata.message_type == MessageType::Query)?;
-    let mut seen = shared.count(Service::Dns, wire::operation(&question));
+    let message = Message::from_vec(question).ok().filter(|one| one.metadata.message_type == MessageType::Query)?;
+    let asked = Asked { bytes: question, message };
+    let question = &asked.message;
+    let mut seen = shared.count(Service::Dns, wire::operation(question));
     shared.faults.tell(&seen);
     let fault = shared.faults.strike(Service::Dns, &seen.operation);
     match &fault {
         Some(Fault::Mute | Fault::RefuseBefore) => return None,
-        Some(Fault::Throttle(_)) => return wire::refusal(&question, ResponseCode::Refused).to_vec().ok(),
-        Some(Fault::Status(_)) => return wire::refusal(&question, ResponseCode::ServFail).to_vec().ok(),
+        Some(Fault::Throttle(_)) => return wire::refusal(question, ResponseCode::Refused).to_vec().ok(),
+        Some(Fault::Status(_)) => return wire::refusal(question, ResponseCode::ServFail).to_vec().ok(),
         Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
         _ => {}
     }
-    let answer = wire::respond(shared, server, &question, datagram)?;
+    let answer = wire::respond(shared, server, &asked, datagram)?;
+    shared.keep(Service::Dns).ok()?;
     seen.moment = Moment::After;
     shared.faults.tell(&seen);
     match fault {

@@ -89,3 +89,75 @@ async fn trouble_is_a_code_or_silence() {
     assert!(ask(&world, "c.example.com.", RecordType::A).await.is_none());
     assert!(ask(&world, "c.example.com.", RecordType::A).await.is_some());
 }
+
+/// Signs and sends an update; the answer's code, once hickory has verified its signature.
+async fn update(world: &Running, change: Message, secret: &[u8], seconds: u64) -> (ResponseCode, bool) {
+    use hickory_proto::rr::TSigner;
+    use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
+
+    let name = Name::from_ascii("claviger.").unwrap();
+    let signer = TSigner::new(secret.to_vec(), TsigAlgorithm::HmacSha256, name, 300).unwrap();
+    let mut change = change;
+    let mut verifier = change.finalize(&signer, seconds).unwrap().unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.send_to(&change.to_vec().unwrap(), world.addresses().dns).await.unwrap();
+    let mut buffer = vec![0; 4096];
+    let length = timeout(Duration::from_secs(5), socket.recv(&mut buffer)).await.unwrap().unwrap();
+    let answer = Message::from_vec(&buffer[..length]).unwrap();
+    (answer.metadata.response_code, verifier.verify(&buffer[..length]).is_ok())
+}
+
+fn change(zone: &str, name: &str, value: &str, class: hickory_proto::rr::DNSClass) -> Message {
+    let mut message = Message::new(9, MessageType::Query, OpCode::Update);
+    message.add_query(Query::query(Name::from_ascii(zone).unwrap(), RecordType::SOA));
+    let text = RData::TXT(hickory_proto::rr::rdata::TXT::new(vec![value.into()]));
+    let mut record = hickory_proto::rr::Record::from_rdata(Name::from_ascii(name).unwrap(), 1, text);
+    record.dns_class = class;
+    message.add_authority(record);
+    message
+}
+
+#[tokio::test]
+async fn a_signed_update_adds_and_removes_one_value() {
+    use hickory_proto::rr::DNSClass;
+
+    let (world, ..) = world().await;
+    world.dns().add_zone(START, "staging.example.com");
+    world.dns().add_update_key("claviger", b"a shared secret of some length", &["staging.example.com"]);
+    let seconds = START as u64 / 1000;
+    let name = "_acme-challenge.staging.example.com.";
+    let put = |value: &str, class| change("staging.example.com.", name, value, class);
+    let secret = b"a shared secret of some length";
+    assert_eq!(update(&world, put("one", DNSClass::IN), secret, seconds).await, (ResponseCode::NoError, true));
+    assert_eq!(update(&world, put("two", DNSClass::IN), secret, seconds).await, (ResponseCode::NoError, true));
+    assert_eq!(world.dns().values(name, Kind::Txt), ["one", "two"]);
+    assert_eq!(update(&world, put("one", DNSClass::NONE), secret, seconds).await, (ResponseCode::NoError, true));
+    assert_eq!(world.dns().values(name, Kind::Txt), ["two"]);
+    assert_eq!(world.calls().of(Service::Dns, "UPDATE"), 3);
+}
+
+#[tokio::test]
+async fn an_update_that_is_not_right_changes_nothing() {
+    use hickory_proto::rr::DNSClass;
+
+    let (world, ..) = world().await;
+    world.dns().add_update_key("claviger", b"a shared secret of some length", &["example.com"]);
+    let seconds = START as u64 / 1000;
+    let put = |zone: &str, name: &str| change(zone, name, "x", DNSClass::IN);
+    let good = put("example.com.", "a.example.com.");
+    let secret: &[u8] = b"a shared secret of some length";
+    for (what, message, secret, seconds, code) in [
+        ("secret", good.clone(), b"another secret".as_slice(), seconds, ResponseCode::NotAuth),
+        ("time", good.clone(), secret, seconds - 900, ResponseCode::NotAuth),
+        ("zone", put("example.net.", "a.example.net."), secret, seconds, ResponseCode::Refused),
+        ("name", put("example.com.", "a.example.net."), secret, seconds, ResponseCode::NotZone),
+    ] {
+        assert_eq!(update(&world, message, secret, seconds).await.0, code, "{what}");
+    }
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.send_to(&good.to_vec().unwrap(), world.addresses().dns).await.unwrap();
+    let mut buffer = vec![0; 512];
+    let length = timeout(Duration::from_secs(5), socket.recv(&mut buffer)).await.unwrap().unwrap();
+    assert_eq!(Message::from_vec(&buffer[..length]).unwrap().metadata.response_code, ResponseCode::Refused, "unsigned");
+    assert_eq!(world.dns().records().count(), 0);
+}

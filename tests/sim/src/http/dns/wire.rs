@@ -7,20 +7,30 @@ use hickory_proto::rr::rdata::{A, AAAA, CNAME, NS, NULL, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::super::world::Shared;
+use super::update;
 use crate::lock;
 use crate::model::dns::{Kind, Outcome, Reply};
+
+/// A message and what it was read from.
+pub(super) struct Asked<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) message: Message,
+}
 
 /// The record type that is asked for; what counts, faults and hooks know a question by.
 pub(super) fn operation(question: &Message) -> String {
     match question.queries.first() {
         Some(query) if question.metadata.op_code == OpCode::Query => query.query_type.to_string(),
-        _ => question.metadata.op_code.to_string(),
+        _ if question.metadata.op_code == OpCode::Update => "UPDATE".into(),
+        _ => "unknown".into(),
     }
 }
 
 /// The answer of one name server; None is silence.
-pub(super) fn respond(shared: &Shared, server: usize, question: &Message, datagram: bool) -> Option<Vec<u8>> {
+pub(super) fn respond(shared: &Shared, server: usize, asked: &Asked<'_>, datagram: bool) -> Option<Vec<u8>> {
+    let question = &asked.message;
     let message = match question.queries.as_slice() {
+        _ if question.metadata.op_code == OpCode::Update => return update::respond(shared, asked.bytes, question),
         _ if question.metadata.op_code != OpCode::Query => refusal(question, ResponseCode::NotImp),
         [query] => look_up(shared, server, question, query)?,
         _ => refusal(question, ResponseCode::FormErr),
@@ -114,7 +124,7 @@ fn fqdn(name: &str) -> Option<Name> {
     Some(name)
 }
 
-fn kind_of(kind: RecordType) -> Option<Kind> {
+pub(super) fn kind_of(kind: RecordType) -> Option<Kind> {
     Some(match kind {
         RecordType::A => Kind::A,
         RecordType::AAAA => Kind::Aaaa,

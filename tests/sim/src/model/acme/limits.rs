@@ -27,7 +27,8 @@ impl Acme {
             .collect();
         let Some((name, link)) = paused.first() else { return Ok(()) };
         let detail = format!(
-            "Your account is temporarily prevented from requesting certificates for {name} and possibly others. Please visit: {link}"
+            "Your account is temporarily prevented from requesting certificates for {name} and possibly \
+             others. Please visit: {link}"
         );
         let problem = Problem::new("rateLimited", detail);
         Err(paused.iter().fold(problem, |whole, (name, _)| whole.about(name, Problem::new("rateLimited", "paused"))))

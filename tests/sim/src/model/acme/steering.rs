@@ -26,6 +26,8 @@ pub struct Steering {
     pub poll_seconds: Option<i64>,
     /// Put lists into any order and use any of the intermediates.
     pub shuffle: bool,
+    /// Offer a kind of challenge that hardly anybody knows, without a token.
+    pub strange_challenges: bool,
     /// Requests without `User-Agent` are refused.
     pub need_user_agent: bool,
     /// The profiles, the default one first.
@@ -64,6 +66,7 @@ impl Steering {
             reuse_authorizations: true,
             poll_seconds: unkind.then_some(3),
             shuffle: unkind,
+            strange_challenges: unkind,
             need_user_agent: true,
             profiles: Profile::lets_encrypt(),
             limits: unkind.then(Limits::lets_encrypt),

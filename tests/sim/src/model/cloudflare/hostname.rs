@@ -58,8 +58,8 @@ impl Hostname {
     }
 }
 
-/// Cloudflare's back-off: a minute that grows by a twentieth for ten tries, then by three twentieths as if it had always
-/// done so, up to four hours.
+/// Cloudflare's back-off: a minute that grows by a twentieth for ten tries, then by three twentieths as if it had
+/// always done so, up to four hours.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Backoff {
     pub(super) tries: u32,

@@ -14,6 +14,10 @@ impl Cloudflare {
         let one = self.find(zone, id)?.clone();
         let delegation = self.open_zone(zone)?.delegation_target(&one.hostname);
         let mut shown = document(&one, &delegation);
+        // A setting that nobody documents and nobody set.
+        if self.steering.shuffle && shown["ssl"]["settings"].as_object().is_some_and(|settings| !settings.is_empty()) {
+            shown["ssl"]["settings"]["http3"] = json!("on");
+        }
         if self.steering.shuffle {
             for list in ["validation_records", "certificates", "hosts"] {
                 if let Some(Value::Array(list)) = shown["ssl"].get_mut(list) {

@@ -13,7 +13,7 @@ pub struct Steering {
     pub newest_first: bool,
     /// The longest time until a fresh hostname shows in lists.
     pub list_delay_millis: i64,
-    /// Put what has no order into any order.
+    /// Put what has no order into any order, and show a setting that nobody set.
     pub shuffle: bool,
     /// A hostname that stayed moved too long vanishes in one of two cases, instead of staying as `deleted`.
     pub drop_deleted: bool,

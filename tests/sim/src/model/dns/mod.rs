@@ -3,7 +3,7 @@
 //! What it promises: A, AAAA, CAA, CNAME, NS, SOA and TXT for any name; NXDOMAIN told apart from "no such data", also
 //! for names that exist only because others stand below them; wildcards; CNAME chains and loops; SERVFAIL, REFUSED and
 //! silence for a name; name servers that see changes late or not at all. The CA and Cloudflare look through the same
-//! eyes, see [`Dns::lookup`] and [`Dns::caa`].
+//! eyes, see [`Dns::lookup`] and [`Dns::caa`]. Zones are changed by tests, or by DNS UPDATE signed with TSIG.
 //!
 //! What it does not do: DNSSEC, delegation (every server knows every name; each name belongs to the longest zone that
 //! was added, else to its last two labels), zone transfer, other record types, negative caching.
@@ -12,8 +12,11 @@ pub(crate) mod caa;
 mod lookup;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use super::bytes;
 
 pub use self::caa::Verdict;
 pub use self::lookup::{Outcome, Record, Reply};
@@ -69,6 +72,33 @@ pub struct Dns {
     sets: BTreeMap<String, BTreeMap<Kind, Versions>>,
     zones: BTreeMap<String, i64>,
     troubles: BTreeMap<String, Trouble>,
+    /// Refuse updates whose time is too far from the world's. Switch it off where the callers' clock is another one.
+    pub check_update_time: bool,
+    update_keys: BTreeMap<String, UpdateKey>,
+}
+
+/// A key that may sign changes (RFC 8945).
+#[derive(Clone, Serialize, Deserialize)]
+pub struct UpdateKey {
+    #[serde(with = "bytes")]
+    secret: Vec<u8>,
+    zones: Vec<String>,
+}
+
+impl fmt::Debug for UpdateKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "UpdateKey(for {:?})", self.zones)
+    }
+}
+
+impl UpdateKey {
+    pub(crate) fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+
+    pub(crate) fn may_change(&self, zone: &str) -> bool {
+        self.zones.iter().any(|known| known == zone)
+    }
 }
 
 /// The values of one name and type, each list with the moment since when it holds.
@@ -84,12 +114,29 @@ impl Dns {
             sets: BTreeMap::new(),
             zones: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            check_update_time: true,
+            update_keys: BTreeMap::new(),
         }
     }
 
     /// Makes `name` the beginning of a zone.
     pub fn add_zone(&mut self, now: i64, name: &str) {
         self.zones.entry(canonical(name)).or_insert(now);
+    }
+
+    /// Makes a key that may change these zones by DNS UPDATE, or changes what it may do.
+    pub fn add_update_key(&mut self, name: &str, secret: &[u8], zones: &[&str]) {
+        let zones = zones.iter().map(|zone| canonical(zone)).collect();
+        self.update_keys.insert(canonical(name), UpdateKey { secret: secret.to_vec(), zones });
+    }
+
+    pub(crate) fn update_key(&self, name: &str) -> Option<&UpdateKey> {
+        self.update_keys.get(name)
+    }
+
+    /// Is this the beginning of a zone?
+    pub fn is_zone(&self, name: &str) -> bool {
+        self.zone_of(name) == canonical(name)
     }
 
     /// Adds one value beside those that are there.

@@ -107,9 +107,9 @@ impl Kms {
 
 fn alias_name<'a>(call: &'a Call<'_>) -> Result<(&'a str, String), AwsError> {
     let name = call.input.need("AliasName")?;
-    let rest = name.strip_prefix("alias/").ok_or_else(|| {
-        AwsError::new("InvalidAliasNameException", "Alias must start with the prefix \"alias/\". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html")
-    })?;
+    let rest = name
+        .strip_prefix("alias/")
+        .ok_or_else(|| AwsError::new("InvalidAliasNameException", "Alias must start with the prefix \"alias/\""))?;
     if rest.starts_with("aws/") {
         let text = "Alias name cannot start with the prefix \"alias/aws/\", which is reserved";
         return Err(AwsError::new("InvalidAliasNameException", text));

@@ -1,6 +1,6 @@
 //! The ciphertext: AES-256-GCM, with the encryption context and the key's ARN as additional data.
 //!
-//! The layout is our own (a version byte, the material's id, the nonce, then the sealed bytes); AWS does not publish its.
+//! The layout is our own: a version byte, the material's id, the nonce, then the sealed bytes. AWS's is not published.
 
 use std::collections::BTreeMap;
 

@@ -5,12 +5,12 @@
 //! passes with every material kept, AWS's codes for each refusal, and, while `unkind`, the things that break naive
 //! callers: a fresh key or alias that is not there yet, pages shorter than asked for, request quotas.
 //!
-//! What it does not do: it believes every signature (the access key id and the Region are read from the credential
-//! scope, nothing else is looked at, also not the date), policies and grants (a principal of the owning account may do everything that
-//! [`Steering::denials`] does not take away; another account only what [`Steering::shares`] gives), multi-Region
+//! What it does not do: check signatures (the access key id and the Region are read from the credential scope; nothing
+//! else is looked at, also not the date), policies and grants (a principal of the owning account may do everything
+//! that [`Steering::denials`] does not take away; another account only what [`Steering::shares`] gives), multi-Region
 //! replicas, imported material, custom key stores, MACs, RSA encryption, key agreement, post-quantum keys, CloudTrail,
-//! `GrantTokens`, `Recipient`. Changes of a known key are seen everywhere at once; only creations are late. Key
-//! material lies in the clear in memory and in the state file: it protects nothing.
+//! `GrantTokens`, `Recipient`. Changes of a known key are seen everywhere at once; only creations and moved aliases are
+//! late. Key material lies in the clear in memory and in the state file: it protects nothing.
 
 mod alias;
 mod cipher;
