@@ -104,10 +104,11 @@ fn told<T>(heard: Result<T, Failure>) -> Result<T> {
     heard.map_err(|failure| anyhow::anyhow!("{failure:?}"))
 }
 
+/// moto keeps no period of rotations.
 #[tokio::test]
 async fn moto_shows_a_key_made_aliased_and_rotating() -> Result<()> {
     let moto = Moto::start().await?;
-    let (trial, at) = (Trial::at(moto.endpoint())?, by_role("staging", STAGING));
+    let (trial, at) = (Trial::at(moto.endpoint())?, environment("staging", MOTO, &json!({})));
     let (object, alias) = (object("wrapping"), alias(&at, "wrapping"));
     assert_eq!(told(trial.kms.find_by_object(&at, &alias, &object).await)?, None);
     let arn = told(trial.make(&at, "wrapping", "intent-1").await)?;
@@ -116,7 +117,11 @@ async fn moto_shows_a_key_made_aliased_and_rotating() -> Result<()> {
     told(trial.kms.set_rotation(&at, &arn, Span::days(120)).await)?;
     let seen = told(trial.kms.read_key(&at, &arn, &alias, &object).await)?.context("it is there")?;
     assert_eq!((seen.state, seen.ours, seen.alias_target.as_deref()), (KeyState::Enabled, true, Some(arn.as_str())));
-    assert!(seen.rotation.is_some_and(|rotation| rotation.enabled && rotation.period == Some(Span::days(120))));
+    let rotation = seen.rotation.context("a symmetric key rotates")?;
+    assert_eq!((rotation.enabled, rotation.last), (true, None));
+    moto.kms(REGION, "RotateKeyOnDemand", &json!({ "KeyId": arn })).await?;
+    let seen = told(trial.kms.read_key(&at, &arn, &alias, &object).await)?.context("it is still there")?;
+    assert!(seen.rotation.is_some_and(|rotation| rotation.last.is_some()), "it was rotated");
     let found = told(trial.kms.find_by_object(&at, &alias, &object).await)?.context("it is found")?;
     assert_eq!(found.arn, arn);
     let other = told(trial.make(&at, "other", "intent-2").await)?;
@@ -247,7 +252,22 @@ async fn a_message_that_names_the_wrong_key_gives_nothing_away() -> Result<()> {
     Ok(())
 }
 
-/// moto goes on using keys that are disabled or wait for deletion; MiniStack does not. It knows no rotations.
+/// MiniStack keeps the period of rotations, and knows none that happened.
+#[tokio::test]
+async fn ministack_shows_the_period_that_was_set() -> Result<()> {
+    let ministack = Ministack::start().await?;
+    let (trial, at) = (Trial::at(ministack.endpoint())?, environment("staging", MINISTACK, &json!({})));
+    let key = told(trial.make(&at, "wrapping", "intent-1").await)?;
+    told(trial.kms.set_rotation(&at, &key, Span::days(120)).await)?;
+    let seen = told(trial.kms.read_key(&at, &key, &alias(&at, "wrapping"), &object("wrapping")).await)?;
+    let seen = seen.context("it is there")?;
+    let rotation = seen.rotation.context("a symmetric key rotates")?;
+    assert_eq!((rotation.enabled, rotation.period, rotation.last), (true, Some(Span::days(120)), None));
+    assert_eq!(seen.alias_target, None);
+    Ok(())
+}
+
+/// moto goes on using keys that are disabled or wait for deletion; MiniStack does not.
 #[tokio::test]
 async fn ministack_refuses_what_a_disabled_key_wrapped() -> Result<()> {
     let ministack = Ministack::start().await?;
@@ -264,6 +284,31 @@ async fn ministack_refuses_what_a_disabled_key_wrapped() -> Result<()> {
     let seen = seen.context("a key that waits for its deletion is still ours")?;
     assert_eq!((seen.state, seen.arn.as_str(), seen.ours), (KeyState::PendingDeletion, key.as_str(), true));
     assert!(seen.deletion_at.is_some() && seen.material.is_some(), "{seen:?}");
+    Ok(())
+}
+
+/// The AWS chain looks into the process's environment, so this test runs once more in a process of its own.
+#[tokio::test]
+async fn without_credentials_in_the_document_the_aws_chain_is_asked() -> Result<()> {
+    const ENDPOINT: &str = "CLAVIGER_TEST_CHAIN_ENDPOINT";
+    let at = environment("staging", MOTO, &json!({ "credentials": null }));
+    if let Ok(endpoint) = std::env::var(ENDPOINT) {
+        let trial = Trial::at(&endpoint)?;
+        return told(trial.make(&at, "wrapping", "intent-1").await).map(drop);
+    }
+    let moto = Moto::start().await?;
+    let child = tokio::process::Command::new(std::env::current_exe()?)
+        .args(["--exact", "kms_peers::without_credentials_in_the_document_the_aws_chain_is_asked"])
+        .env_clear()
+        .env(ENDPOINT, moto.endpoint())
+        .env("AWS_ACCESS_KEY_ID", "AKIACHAIN")
+        .env("AWS_SECRET_ACCESS_KEY", "not-a-secret")
+        // What a machine may have set for others leads nowhere.
+        .env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        .output()
+        .await?;
+    ensure!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    assert_eq!(moto.kms(REGION, "ListKeys", &json!({})).await?["Keys"].as_array().map(Vec::len), Some(1));
     Ok(())
 }
 
