@@ -168,7 +168,7 @@ impl Fault {
         let status = answer.status().as_u16();
         match said.code() {
             Some(code) => Self::Refused(Refused {
-                code: code.to_owned(),
+                code: code.chars().take(LONGEST_CODE).collect(),
                 status,
                 message: shortened(said.message().unwrap_or_default()),
                 request: said.request_id().map(str::to_owned),
@@ -216,6 +216,10 @@ impl Fault {
             }
             Self::NotSent(text) => Failure::new(Reason::KmsUnreachable, format!("{call}: it was not sent: {text}"))
                 .fix("see whether this machine reaches AWS KMS, and whether `endpoints.kms` is right"),
+            // What a parser says of a data key that it could not read could show a part of it.
+            Self::NotUnderstood(_) if asked.operation.is_secret() => {
+                Failure::new(Reason::AnswerNotUnderstood, format!("{call}: the answer is not what AWS specifies"))
+            }
             Self::NotUnderstood(text) => {
                 Failure::new(Reason::AnswerNotUnderstood, format!("{call}: {text}")).maybe_done()
             }
@@ -341,6 +345,8 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 const LONGEST: usize = 800;
+/// A code is a label of metrics.
+const LONGEST_CODE: usize = 64;
 
 /// No connection was made, so nothing was sent. What cannot be told apart counts as sent.
 fn never_connected(error: &(dyn Error + 'static)) -> bool {
