@@ -302,6 +302,7 @@ fn with_fix(failure: Failure, asked: &Asked<'_>) -> Failure {
         Reason::KeyPendingDeletion => failure
             .fix(format!("aws kms cancel-key-deletion --key-id {key}"))
             .fix(format!("aws kms enable-key --key-id {key}")),
+        Reason::KeyUnavailable => failure.fix(format!("see what became of it: aws kms describe-key --key-id {key}")),
         Reason::KmsLimitExceeded => failure
             .fix("raise the quota in Service Quotas, or remove what is no longer needed")
             .fix("then let claviger try again: clavigerctl renew"),
