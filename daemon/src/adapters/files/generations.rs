@@ -143,14 +143,17 @@ impl Place {
         let (parent, next) = (&self.parent, self.next());
         match renameat_with(parent, &next, parent, &self.name, RenameFlags::EXCHANGE) {
             Ok(()) => self.set_aside(&next),
-            // Not on this kind of volume: two steps. A crash between them leaves the place empty, and the delivery is made again.
-            Err(Errno::INVAL | Errno::NOSYS) => {
-                let aside = self.set_aside(&self.name)?;
-                renameat(parent, next, parent, &self.name)?;
-                Ok(aside)
-            }
+            // Not on this kind of volume.
+            Err(Errno::INVAL | Errno::NOSYS) => self.exchange_in_two_steps(),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// A crash between the two steps leaves the place empty, and the delivery is made again.
+    pub(super) fn exchange_in_two_steps(&self) -> Result<String> {
+        let aside = self.set_aside(&self.name)?;
+        renameat(&self.parent, self.next(), &self.parent, &self.name)?;
+        Ok(aside)
     }
 
     /// Clears away what a delivery that was cut short left at the name of the next link: a link, or the folder that it had just

@@ -331,6 +331,24 @@ async fn a_crash_while_a_folder_is_moved_aside_loses_nothing() {
 }
 
 #[tokio::test]
+async fn where_a_volume_cannot_swap_two_names_it_takes_two_steps() {
+    let (world, new) = (World::new(), issued());
+    fs::create_dir(world.path("web")).unwrap();
+    fs::write(world.path("web/dhparam.pem"), "somebody's").unwrap();
+    let place = world.place("web");
+    drop(place.prepare(&new.files(), PRIVATE).unwrap());
+    symlink(format!(".web.{}-1", &new.chain.fingerprint[..16]), world.path(".web.next")).unwrap();
+    assert_eq!(place.exchange_in_two_steps().unwrap(), ".web.before-1");
+    assert_eq!(world.look(&web()).await, new.pair());
+    assert_eq!(world.read(".web.before-1/dhparam.pem"), "somebody's");
+    // A crash between the two steps.
+    fs::rename(world.path("web"), world.path(".web.next")).unwrap();
+    assert_eq!(world.look(&web()).await, OutletSeen::Empty);
+    world.deliver(&web(), &new).await.unwrap();
+    assert_eq!(world.look(&web()).await, new.pair());
+}
+
+#[tokio::test]
 async fn an_open_key_of_somebody_else_is_not_taken_for_a_pair() {
     let (world, old) = (World::new(), issued());
     fs::create_dir(world.path("web")).unwrap();
