@@ -462,6 +462,40 @@ async fn two_deliveries_at_once_leave_one_whole_pair() {
     }
 }
 
+/// The other half of the next test: runs where SIGXFSZ is ignored, so that a limit acts like a full disk.
+#[tokio::test]
+async fn daemon_whose_disk_is_full() {
+    if std::env::var_os("CLAVIGER_TEST_FULL").is_none() {
+        return;
+    }
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let (world, old, new) = (World::new(), issued(), issued());
+    world.deliver(&web(), &old).await.unwrap();
+    let (entries, was) = (world.entries(), getrlimit(Resource::Fsize));
+    // Nothing, half the key, the key but half the chain.
+    for fits in [0, 100, 500] {
+        setrlimit(Resource::Fsize, Rlimit { current: Some(fits), ..was }).unwrap();
+        let failure = world.deliver(&web(), &new).await.unwrap_err();
+        assert!(failure.message.contains("what was in service stays"), "{}", failure.message);
+        setrlimit(Resource::Fsize, was).unwrap();
+        assert_eq!(world.look(&web()).await, old.pair(), "{fits} bytes");
+        assert_eq!(world.entries(), entries, "{fits} bytes: no half is left");
+    }
+    world.deliver(&web(), &new).await.unwrap();
+    assert_eq!(world.look(&web()).await, new.pair());
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_pair_and_no_halves() {
+    let child = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\" --exact adapters::files::tests::daemon_whose_disk_is_full"])
+        .arg(std::env::current_exe().unwrap())
+        .env("CLAVIGER_TEST_FULL", "1")
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+}
+
 /// Where nothing can be written: root passes every mode, so the folder is a file system that refuses.
 #[tokio::test]
 async fn where_nothing_can_be_written_the_failure_says_so() {
