@@ -275,7 +275,9 @@ mod tests {
         let given = environment();
         assert_eq!((given.reason(), given.ready()), (Reason::AccountPending, Ready::False(Reason::AccountPending)));
         let given = given.hears(News::AccountKey(issuer("first"), None));
-        assert!(matches!(given.act(), Effect::Kms(KmsEffect::SealNewKey { r#use: KeyUse::Account(name), .. }) if name == issuer("first")));
+        assert!(
+            matches!(given.act(), Effect::Kms(KmsEffect::SealNewKey { r#use: KeyUse::Account(name), .. }) if name == issuer("first"))
+        );
         let given = given.hears(News::KeySealed(KeyUse::Account(issuer("first")), key()));
         assert!(matches!(given.act(), Effect::Vault(VaultEffect::Keep { .. })));
         let given = given.hears(News::Kept(issuer("first")));
@@ -290,7 +292,9 @@ mod tests {
     #[test]
     fn a_lost_record_registers_with_the_key_that_was_kept() {
         let given = kept(environment());
-        assert!(matches!(given.act(), Effect::Acme(AcmeEffect::Register { key: registered, .. }) if registered == key().key));
+        assert!(
+            matches!(given.act(), Effect::Acme(AcmeEffect::Register { key: registered, .. }) if registered == key().key)
+        );
     }
 
     #[test]
@@ -321,7 +325,9 @@ mod tests {
         let Some(Share::Accounts(accounts, refused)) = Environment::share(&given.view()) else { panic!("it shares") };
         assert!(accounts.contains_key(&issuer("second")) && refused.contains_key(&issuer("first")));
         let given = given.rested();
-        assert!(matches!(given.act(), Effect::Acme(AcmeEffect::Register { issuer: name, .. }) if name == issuer("first")));
+        assert!(
+            matches!(given.act(), Effect::Acme(AcmeEffect::Register { issuer: name, .. }) if name == issuer("first"))
+        );
     }
 
     #[test]
@@ -347,7 +353,9 @@ mod tests {
         let given = kept(kept(wants(environment(), &["first", "second"])).fails(no())).fails(no());
         assert_eq!((given.rest(), given.plan().fix), ((Reason::AccountRefused, None), vec!["agree".to_owned()]));
         let given = given.changed(|_| {}).fails(no());
-        assert!(matches!(given.act(), Effect::Acme(AcmeEffect::Register { issuer: name, .. }) if name == issuer("second")));
+        assert!(
+            matches!(given.act(), Effect::Acme(AcmeEffect::Register { issuer: name, .. }) if name == issuer("second"))
+        );
         let given = given.fails(no()).asked();
         assert!(matches!(given.step(), Step::Act(_)));
     }

@@ -258,8 +258,7 @@ pub(crate) fn certificate() -> Given<Certificate> {
 }
 
 pub(crate) fn certificate_with(outlets: &[&str]) -> Given<Certificate> {
-    let outlets: Vec<_> =
-        outlets.iter().map(|name| json!({ "name": name, "files": { "directory": name } })).collect();
+    let outlets: Vec<_> = outlets.iter().map(|name| json!({ "name": name, "files": { "directory": name } })).collect();
     let spec = json!({ "dnsNames": ["www.example.com", "api.example.com"], "outlets": outlets });
     Given::new(Spec::TlsCertificate(serde_json::from_value(spec).unwrap()), "web")
 }
@@ -295,9 +294,8 @@ pub(crate) fn glance(mut given: Given<Certificate>) -> Given<Certificate> {
     while let Step::Look(Query::Outlet { outlet }) = given.step() {
         let held = given.seen.facts.outlets.get(&outlet.name).cloned();
         let delivered = given.seen.record.memory.outlets.get(&outlet.name);
-        let remembered = delivered.map_or(OutletSeen::Empty, |delivered| OutletSeen::Pair {
-            fingerprint: delivered.fingerprint.clone(),
-        });
+        let remembered = delivered
+            .map_or(OutletSeen::Empty, |delivered| OutletSeen::Pair { fingerprint: delivered.fingerprint.clone() });
         given = given.hears(News::Outlet(outlet.name, held.unwrap_or(remembered)));
     }
     given

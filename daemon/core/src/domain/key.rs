@@ -440,7 +440,9 @@ mod tests {
         let given = given.hears(News::KeyCreated(ARN.to_owned()));
         assert!(matches!(given.look(), Query::Key { arn, .. } if arn == ARN));
         let given = seen(given, |key| (key.alias_target, key.rotation) = (None, rotation(false, 365)));
-        assert!(matches!(given.act(), Effect::Kms(KmsEffect::CreateAlias { alias, arn }) if alias == ALIAS && arn == ARN));
+        assert!(
+            matches!(given.act(), Effect::Kms(KmsEffect::CreateAlias { alias, arn }) if alias == ALIAS && arn == ARN)
+        );
         let given = seen(given.hears(News::Aliased), |key| key.rotation = rotation(false, 365));
         let Effect::Kms(KmsEffect::SetRotation { period, .. }) = given.act() else { panic!("rotation is set next") };
         let given = seen(given.hears(News::Rotation(period)), |_| {});

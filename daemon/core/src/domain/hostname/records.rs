@@ -249,7 +249,8 @@ mod tests {
     fn proofs_are_asked_and_shown_only_until_it_serves() {
         let mut found = hostname_seen("pending", "pending_validation");
         found.ownership = Some(("_cf-custom-hostname.shop.customer.example".to_owned(), "token".to_owned()));
-        found.certificate.as_mut().unwrap().txt = vec![("_acme-challenge.shop.customer.example".to_owned(), "proof".to_owned())];
+        found.certificate.as_mut().unwrap().txt =
+            vec![("_acme-challenge.shop.customer.example".to_owned(), "proof".to_owned())];
         let given = seen(found.clone());
         let asked: Vec<_> = questions(&given.view()).into_iter().map(|question| question.r#type).collect();
         assert!(asked.contains(&RecordType::Txt) && asked.contains(&RecordType::Caa));
@@ -259,11 +260,14 @@ mod tests {
         ]));
         let records = given.shown(shown);
         let told: Vec<_> = records.iter().map(|record| (record.purpose, record.optional, record.verdict)).collect();
-        assert_eq!(told, [
-            (RecordPurpose::Traffic, false, Verdict::Unknown),
-            (RecordPurpose::Ownership, true, Verdict::Ok),
-            (RecordPurpose::Certificate, true, Verdict::Conflict),
-        ]);
+        assert_eq!(
+            told,
+            [
+                (RecordPurpose::Traffic, false, Verdict::Unknown),
+                (RecordPurpose::Ownership, true, Verdict::Ok),
+                (RecordPurpose::Certificate, true, Verdict::Conflict),
+            ]
+        );
         assert_eq!(records[2].found, ["old"]);
         (found.status, found.certificate.as_mut().unwrap().status) = ("active".to_owned(), "active".to_owned());
         let given = seen(found);

@@ -290,7 +290,8 @@ mod tests {
     fn dns(given: Given<Hostname>, records: &[(&str, RecordType, &str)]) -> Given<Hostname> {
         let Query::Records { questions } = given.look() else { panic!("DNS is asked next") };
         let answer = |question: crate::domain::effect::DnsQuestion| {
-            let held = |(name, r#type, _): &&(&str, RecordType, &str)| question.name == *name && question.r#type == *r#type;
+            let held =
+                |(name, r#type, _): &&(&str, RecordType, &str)| question.name == *name && question.r#type == *r#type;
             let values = records.iter().filter(held).map(|(.., value)| (*value).to_owned()).collect();
             DnsAnswer { question, values: Some(values), server: "10.0.0.1".to_owned() }
         };
@@ -346,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_name_whose_answer_was_lost_is_found_again_as_created() {
-        let lost = crate::domain::failure::Failure::new(Reason::EdgeUnreachable, "lost").maybe_done();
+        let lost = Failure::new(Reason::EdgeUnreachable, "lost").maybe_done();
         let given = hostname().hears(News::Hostname(None)).fails(lost).restarted().rested();
         assert!(matches!(given.step(), Step::Recall(_)));
         let given = pointing(seen(given, hostname_seen("active", "active"))).noted();
@@ -365,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_create_that_failed_and_a_name_that_appears_then_is_adopted() {
-        let no = crate::domain::failure::Failure::new(Reason::EdgeUnreachable, "not sent");
+        let no = Failure::new(Reason::EdgeUnreachable, "not sent");
         let given = hostname().hears(News::Hostname(None)).fails(no).rested();
         assert_eq!(origin(&seen(given, hostname_seen("active", "active"))), EdgeOrigin::Adopted);
     }
@@ -379,7 +380,10 @@ mod tests {
         assert!(plan.fix[0].contains(&format!("{NAME} CNAME {TARGET}")));
         assert_eq!(given.rest().1.map(|next| next.since(NOW) < Span::seconds(23)), Some(true), "often at first");
         let given = then(given, "active", "pending_issuance");
-        assert_eq!((given.reason(), given.ready()), (Reason::AwaitingCertificate, Ready::False(Reason::AwaitingCertificate)));
+        assert_eq!(
+            (given.reason(), given.ready()),
+            (Reason::AwaitingCertificate, Ready::False(Reason::AwaitingCertificate))
+        );
         let given = then(given, "pending", "active");
         assert_eq!(given.ready(), Ready::False(Reason::AwaitingCertificate), "both machines count");
         let given = then(given, "active", "active");
@@ -401,7 +405,7 @@ mod tests {
     #[test]
     fn what_cannot_be_asked_of_dns_is_unknown_and_not_missing() {
         let given = seen(hostname(), hostname_seen("active", "active"));
-        let given = given.fails(crate::domain::failure::Failure::new(Reason::Refused, "no server answers")).noted();
+        let given = given.fails(Failure::new(Reason::Refused, "no server answers")).noted();
         assert_eq!((given.reason(), given.ready()), (Reason::Active, Ready::True(Reason::Active)));
         assert!(given.seen.record.trouble.is_none());
     }
@@ -431,7 +435,8 @@ mod tests {
     fn a_zone_that_sets_no_oldest_version_leaves_it_alone() {
         let mut other = hostname_seen("active", "active");
         other.certificate.as_mut().unwrap().min_tls_version = None;
-        let given = hostname().surrounded(|at| at.spec.edge.as_mut().unwrap().cloudflare.defaults.min_tls_version = None);
+        let given =
+            hostname().surrounded(|at| at.spec.edge.as_mut().unwrap().cloudflare.defaults.min_tls_version = None);
         assert_eq!(pointing(seen(given, other)).reason(), Reason::Active);
     }
 
@@ -442,7 +447,10 @@ mod tests {
         let given = seen(seen(hostname(), stubborn.clone()), stubborn.clone());
         let (reason, next) = given.rest();
         assert_eq!((reason, next.is_some_and(|next| next > NOW + Span::seconds(59))), (Reason::EdgeUnchanged, true));
-        assert!(matches!(given.rested().act(), Effect::Edge(EdgeEffect::Update { .. })), "once more after the back-off");
+        assert!(
+            matches!(given.rested().act(), Effect::Edge(EdgeEffect::Update { .. })),
+            "once more after the back-off"
+        );
     }
 
     #[test]
@@ -478,13 +486,14 @@ mod tests {
     #[test]
     fn a_refresh_that_fails_is_not_counted() {
         let given = pointing(seen(hostname(), hostname_seen("pending", "validation_timed_out")));
-        let given = given.fails(crate::domain::failure::Failure::new(Reason::EdgeUnreachable, "no answer"));
+        let given = given.fails(Failure::new(Reason::EdgeUnreachable, "no answer"));
         assert_eq!(given.seen.record.memory.refreshed, None);
     }
 
     #[test]
     fn a_name_that_went_away_is_shown_and_started_again_when_it_is_back() {
-        let given = dns(seen(hostname(), hostname_seen("moved", "active")), &[(NAME, RecordType::Cname, "other.example")]);
+        let given =
+            dns(seen(hostname(), hostname_seen("moved", "active")), &[(NAME, RecordType::Cname, "other.example")]);
         let plan = given.plan();
         assert_eq!((plan.reason, plan.reason.turn()), (Reason::HostnameMoved, Turn::Customer));
         assert!(plan.message.contains("points at other.example"));
@@ -511,10 +520,8 @@ mod tests {
 
     #[test]
     fn a_caa_record_of_the_customer_that_forbids_every_ca_is_theirs_to_change() {
-        let records = [
-            (NAME, RecordType::Cname, TARGET),
-            ("customer.example", RecordType::Caa, "0 issue \"digicert.com\""),
-        ];
+        let records =
+            [(NAME, RecordType::Cname, TARGET), ("customer.example", RecordType::Caa, "0 issue \"digicert.com\"")];
         let given = dns(seen(hostname(), hostname_seen("active", "validation_timed_out")), &records);
         let plan = given.plan();
         assert_eq!((&plan.step, plan.reason), (&Step::Rest, Reason::CustomerCaaForbids));
@@ -523,7 +530,10 @@ mod tests {
 
     #[test]
     fn a_record_that_stands_in_the_way_is_a_conflict() {
-        let given = dns(seen(hostname(), hostname_seen("pending", "pending_validation")), &[(NAME, RecordType::A, "192.0.2.1")]);
+        let given = dns(
+            seen(hostname(), hostname_seen("pending", "pending_validation")),
+            &[(NAME, RecordType::A, "192.0.2.1")],
+        );
         assert_eq!(given.reason(), Reason::CustomerDnsConflict);
         assert!(given.plan().fix[0].starts_with("ask the customer to replace it"));
     }
@@ -551,7 +561,7 @@ mod tests {
 
     #[test]
     fn an_ask_does_not_ask_for_ever_what_cannot_be_answered() {
-        let down = crate::domain::failure::Failure::new(Reason::EdgeUnreachable, "no answer");
+        let down = Failure::new(Reason::EdgeUnreachable, "no answer");
         let given = active().noted().asked().fails(down);
         assert_eq!(given.rest().0, Reason::EdgeUnreachable);
     }
