@@ -248,7 +248,7 @@ fn rest(view: &V<'_>, reason: Reason) -> Plan {
 
 /// Often while something moves, rarely while nothing does: 20 s, a minute, ten minutes, an hour; six hours once it serves.
 fn look_again(view: &V<'_>, last: Moment) -> Moment {
-    let Some(seen) = current(view) else { return last + ABSENT };
+    let Some(seen) = current(view) else { return last + Span::minutes(10) };
     let waited = view.seen.record.memory.since.map_or(Span(0), |since| last.since(since));
     let step = match waited {
         _ if serves(seen, view.now) && !is_stopped(seen) && reachable(view) => Span::hours(6),
@@ -259,9 +259,6 @@ fn look_again(view: &V<'_>, last: Moment) -> Moment {
     };
     last + step + Span(lot(view.seen.record.seed, last.0, step.0 / 10))
 }
-
-/// What was not there is created at once, and looked for again before it is tried again.
-const ABSENT: Span = Span::seconds(30);
 
 fn reachable(view: &V<'_>) -> bool {
     !matches!(records::traffic(view), Verdict::Add | Verdict::Conflict)
