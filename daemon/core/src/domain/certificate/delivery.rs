@@ -405,7 +405,7 @@ mod tests {
         let mut given = given.hears(News::Reloaded(name("nginx"), ReloadSeen::Failed("status 1".to_owned())));
         given = given.hears(News::Window(None)).noted();
         assert_eq!((given.reason(), given.ready()), (Reason::HookFailed, Ready::True(Reason::Issued)));
-        let attention = given.shown(|view| report::common(view)).attention.unwrap();
+        let attention = given.shown(report::common).attention.unwrap();
         assert!(attention.message.contains("status 1") && !attention.fix.is_empty());
         let due = given.seen.record.memory.renewal.as_ref().unwrap().at;
         while given.now < due {
