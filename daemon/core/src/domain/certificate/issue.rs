@@ -6,7 +6,7 @@ use claviger_config::{DnsName, IssuerName, Moment, Reason, Span, certificate::Is
 
 use super::{Former, Order, S, V, delivery, renewal};
 use crate::domain::{
-    effect::{AcmeEffect, Chain, Effect, Issued, KeyUse, KmsEffect, Opened, OrderSeen, Query, Stage},
+    effect::{AcmeEffect, Chain, Effect, Issued, KeyUse, KmsEffect, Opened, OrderSeen, Query, Stage, Terms},
     failure::Failure,
     plan::{Plan, Step},
 };
@@ -130,6 +130,13 @@ pub(super) fn issue(view: &V<'_>, cause: Reason) -> Plan {
         replaces,
     };
     Plan::act(Effect::Acme(order), cause)
+}
+
+/// The effects behind one of them on the way to a certificate: their terms do not depend on what they carry.
+pub(super) fn follow(effect: &Effect) -> Vec<Terms> {
+    let way = [Terms::SEAL_NEW_KEY, Terms::OPEN_ORDER, Terms::ANSWER, Terms::FINALIZE, Terms::DELIVER];
+    let at = way.iter().position(|terms| terms.word == effect.terms().word);
+    at.map_or_else(Vec::new, |at| way[at + 1..].to_vec())
 }
 
 /// What must be there first: the wrapping key, and an account.
