@@ -14,8 +14,13 @@ use claviger_config::{
     settings::{self, Settings},
 };
 
+#[cfg(feature = "dev")]
+use crate::adapters::clock::FastClock;
 use crate::{
-    adapters::{clock::SystemClock, directory},
+    adapters::{
+        clock::{Pace, SystemClock},
+        directory,
+    },
     app::{App, StartError},
     args::{Arguments, Command},
     source::Documents,
@@ -79,9 +84,9 @@ fn check(file: &Path) -> ExitCode {
     talk(&render(Severity::Error, &settled.findings));
     talk(&render(Severity::Refused, &settled.refused));
     talk(&render(Severity::Note, &settled.notices));
-    if !settled.findings.is_empty() {
-        let count = settled.findings.len();
-        talk(&format!("{count} error{} in {}\n", if count == 1 { "" } else { "s" }, folder.display()));
+    let count = settled.findings.len() + settled.refused.len();
+    if count > 0 {
+        talk(&format!("{count} finding{} in {}\n", if count == 1 { "" } else { "s" }, folder.display()));
         return ExitCode::from(2);
     }
     out(&format!("ok: {} objects in {}\n", settled.desired.objects.len(), folder.display()))
@@ -93,12 +98,34 @@ fn run(file: &Path) -> ExitCode {
         Err(code) => return code,
     };
     let base = base(file);
+    let clock = match clock() {
+        Ok(clock) => clock,
+        Err(why) => {
+            talk(&format!("error: {why}\n"));
+            return ExitCode::from(2);
+        }
+    };
     block_on(async move {
-        match App::start(settings, &base, Arc::new(SystemClock::new())).await {
+        match App::start(settings, &base, clock).await {
             Ok(running) => running.until_signal().await,
             Err(error) => failed(&error),
         }
     })
+}
+
+#[cfg(not(feature = "dev"))]
+fn clock() -> Result<Arc<dyn Pace>, String> {
+    Ok(Arc::new(SystemClock::new()))
+}
+
+/// The machine's clock. Beside simulators, whose time runs faster too, `CLAVIGER_SPEED=1d/s` makes it run faster.
+#[cfg(feature = "dev")]
+fn clock() -> Result<Arc<dyn Pace>, String> {
+    use claviger_core::ports::Clock;
+    let machine = SystemClock::new();
+    let Ok(text) = std::env::var("CLAVIGER_SPEED") else { return Ok(Arc::new(machine)) };
+    let speed = crate::args::speed(&text).map_err(|why| format!("CLAVIGER_SPEED: {why}"))?;
+    Ok(Arc::new(FastClock::new(machine.now(), speed)))
 }
 
 /// Says why it did not start.

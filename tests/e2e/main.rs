@@ -1,3 +1,6 @@
 //! Stories: the programs as users run them, against peers on loopback.
 
+#[path = "../peers/esdk/mod.rs"]
+pub mod esdk;
+mod kms_peers;
 mod peers;
