@@ -15,7 +15,10 @@ use claviger_config::{
 };
 
 use crate::{
-    adapters::{clock::SystemClock, directory},
+    adapters::{
+        clock::{Pace, SystemClock},
+        directory,
+    },
     app::{App, StartError},
     args::{Arguments, Command},
     source::Documents,
@@ -94,11 +97,20 @@ fn run(file: &Path) -> ExitCode {
     };
     let base = base(file);
     block_on(async move {
-        match App::start(settings, &base, Arc::new(SystemClock::new())).await {
+        match App::start(settings, &base, clock()).await {
             Ok(running) => running.until_signal().await,
             Err(error) => failed(&error),
         }
     })
+}
+
+/// The machine's clock; where the demonstration is compiled in, tests may steer it by the file that `CLAVIGER_AHEAD` names.
+fn clock() -> Arc<dyn Pace> {
+    #[cfg(feature = "dev")]
+    if let Some(file) = std::env::var_os("CLAVIGER_AHEAD") {
+        return Arc::new(crate::adapters::clock::SteeredClock::new(PathBuf::from(file)));
+    }
+    Arc::new(SystemClock::new())
 }
 
 /// Says why it did not start.
