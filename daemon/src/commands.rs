@@ -82,9 +82,9 @@ fn check(file: &Path) -> ExitCode {
     talk(&render(Severity::Error, &settled.findings));
     talk(&render(Severity::Refused, &settled.refused));
     talk(&render(Severity::Note, &settled.notices));
-    if !settled.findings.is_empty() {
-        let count = settled.findings.len();
-        talk(&format!("{count} error{} in {}\n", if count == 1 { "" } else { "s" }, folder.display()));
+    let count = settled.findings.len() + settled.refused.len();
+    if count > 0 {
+        talk(&format!("{count} finding{} in {}\n", if count == 1 { "" } else { "s" }, folder.display()));
         return ExitCode::from(2);
     }
     out(&format!("ok: {} objects in {}\n", settled.desired.objects.len(), folder.display()))

@@ -270,6 +270,12 @@ async fn a_crash_before_the_swap_leaves_the_old_pair_and_one_after_it_the_new_on
                 let _generation = place.prepare(&new.files(), PRIVATE).unwrap();
                 symlink(format!(".web.{}-2", &new.chain.fingerprint[..16]), world.path(".web.next")).unwrap();
             }
+            // Written, not swapped; written again and swapped, not tidied.
+            3 => {
+                drop(place.prepare(&new.files(), PRIVATE).unwrap());
+                let generation = place.prepare(&new.files(), PRIVATE).unwrap();
+                place.swap(&generation).unwrap();
+            }
             // Swapped, not tidied.
             _ => {
                 let generation = place.prepare(&new.files(), PRIVATE).unwrap();

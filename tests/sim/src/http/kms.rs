@@ -76,13 +76,23 @@ mod tests {
     use crate::{Running, World};
 
     async fn call(world: &Running, account: &str, operation: &str, input: Value) -> reqwest::Result<reqwest::Response> {
+        call_for(Duration::from_secs(10), world, account, operation, input).await
+    }
+
+    async fn call_for(
+        patience: Duration,
+        world: &Running,
+        account: &str,
+        operation: &str,
+        input: Value,
+    ) -> reqwest::Result<reqwest::Response> {
         let scope = format!("AKIA{account}/20261124/eu-west-1/kms/aws4_request");
         client()
             .post(&world.addresses().kms)
             .header("x-amz-target", format!("TrentService.{operation}"))
             .header("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"))
             .body(input.to_string())
-            .timeout(Duration::from_millis(500))
+            .timeout(patience)
             .send()
             .await
     }
@@ -118,7 +128,9 @@ mod tests {
     async fn a_mute_service_never_answers_and_a_torn_answer_breaks() {
         let (world, ..) = world().await;
         world.faults().add(Rule::once(Service::Kms, "CreateKey", Fault::Mute));
-        assert!(call(&world, "222222222222", "CreateKey", json!({})).await.unwrap_err().is_timeout());
+        let short = Duration::from_millis(200);
+        let mute = call_for(short, &world, "222222222222", "CreateKey", json!({})).await;
+        assert!(mute.unwrap_err().is_timeout());
         world.faults().add(Rule::once(Service::Kms, "CreateKey", Fault::Tear));
         let torn = call(&world, "222222222222", "CreateKey", json!({})).await.unwrap();
         assert!(torn.bytes().await.is_err());

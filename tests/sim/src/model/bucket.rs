@@ -46,6 +46,11 @@ impl Bucket {
         }
     }
 
+    /// Nothing was taken lately: it may be forgotten.
+    pub fn is_full(&self, now: i64) -> bool {
+        self.full_at_micros <= now * 1000
+    }
+
     /// How many tokens are left.
     pub fn left(&self, now: i64, rate: Rate) -> i64 {
         let missing = (self.full_at_micros - now * 1000).max(0);

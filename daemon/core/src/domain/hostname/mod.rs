@@ -190,7 +190,7 @@ fn steps(view: &Viewed<'_, Hostname>) -> Vec<ExplainedStep> {
     steps[0].r#ref = memory.edge.as_ref().map(|place| place.id.clone());
     let check = |record: claviger_config::hostname::CustomerRecord| Check {
         server: format!("{} {}", record.r#type, record.name),
-        saw: record.found,
+        saw: if record.verdict == Verdict::Ok { vec![record.value.clone()] } else { record.found },
         want: record.value,
     };
     steps[1].checks = records.into_iter().filter(|record| !record.optional).map(check).collect();

@@ -64,6 +64,7 @@ pub struct Acme {
     failures_in_a_row: BTreeMap<String, u32>,
     paused: BTreeMap<String, String>,
     counts: Counts,
+    forgets_at: i64,
     /// Nonces do not survive a restart, as with Let's Encrypt.
     #[serde(skip)]
     nonces: VecDeque<String>,
@@ -113,6 +114,7 @@ impl Acme {
             failures_in_a_row: BTreeMap::new(),
             paused: BTreeMap::new(),
             counts: Counts::default(),
+            forgets_at: now + steering::DAY,
             nonces: VecDeque::new(),
             probing: BTreeSet::new(),
             nonce_dice: None,
@@ -151,6 +153,22 @@ impl Acme {
         for order in due {
             self.issue(now, &order);
         }
+        if self.forgets_at <= now {
+            self.forget(now);
+        }
+    }
+
+    /// What ended a month ago is no longer known, as at any CA that must not grow for ever. Counts stay.
+    fn forget(&mut self, now: i64) {
+        let lives = |end: i64| end > now - 30 * steering::DAY;
+        self.certificates.retain(|_, one| lives(one.not_after));
+        self.authorizations.retain(|_, one| lives(one.expires));
+        let certificates = &self.certificates;
+        self.orders.retain(|_, order| {
+            lives(order.expires) || order.certificate.as_ref().is_some_and(|serial| certificates.contains_key(serial))
+        });
+        self.buckets.retain(|_, bucket| !bucket.is_full(now));
+        self.forgets_at = now + steering::DAY;
     }
 
     /// Lets orders that were stuck in `processing` go on.

@@ -88,11 +88,12 @@ impl Acme {
         self.reject_names(&names)?;
         self.refuse_paused(account, &names)?;
         let renewal = wish.replaces.as_deref().map(|id| self.check_replaces(now, account, id, &names)).transpose()?;
+        // An order that is handed out again costs as much as a fresh one.
+        let exempt = renewal.unwrap_or(false);
+        self.limit_orders(now, account, &names, exempt)?;
         if let Some(order) = self.open_order_again(now, account, &names, &profile.name) {
             return Ok(order);
         }
-        let exempt = renewal.unwrap_or(false);
-        self.limit_orders(now, account, &names, exempt)?;
         let order = Order { exempt, ..self.fresh_order(now, account, names, &profile, wish) };
         self.orders.insert(order.id.clone(), order.clone());
         self.counts.orders += 1;

@@ -405,3 +405,14 @@ fn a_ca_that_was_written_down_goes_on() {
     assert_eq!(again.roots(), tale.acme.roots());
     assert_eq!(again.order(&tale.account, &order.id).unwrap().authorizations, order.authorizations);
 }
+
+#[test]
+fn what_ended_long_ago_is_forgotten_and_still_counted() {
+    let mut tale = Tale::new(false);
+    let made = tale.issue(&wish(&["www.example.com"])).unwrap();
+    tale.acme.advance(START + 100 * DAY);
+    assert!(tale.acme.renewal_info(START + 100 * DAY, &made.renewal_id).is_ok());
+    tale.acme.advance(START + 130 * DAY);
+    assert_eq!(tale.acme.renewal_info(START + 130 * DAY, &made.renewal_id).unwrap_err().status, 404);
+    assert_eq!((tale.acme.orders().count(), tale.acme.counts().orders), (0, 1));
+}

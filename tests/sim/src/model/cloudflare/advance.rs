@@ -25,6 +25,8 @@ impl Cloudflare {
         }
         if kept {
             self.hostnames.insert(id.to_owned(), one);
+        } else {
+            self.forget(&one);
         }
     }
 
@@ -80,14 +82,12 @@ impl Cloudflare {
 
     /// Whoever proves a name takes it away from the others.
     fn move_away(&mut self, at: i64, hostname: &str) {
-        let others = self.hostnames.values_mut().filter(|other| other.hostname == hostname && other.status == "active");
-        let moved: Vec<String> = others
-            .map(|other| {
+        let others = self.all_named(hostname).filter(|other| other.status == "active");
+        let others: Vec<String> = others.map(|other| other.id.clone()).collect();
+        for id in others {
+            if let Some(other) = self.hostnames.get_mut(&id) {
                 other.enter(at, "moved");
-                other.id.clone()
-            })
-            .collect();
-        for id in moved {
+            }
             self.schedule(&id);
         }
     }

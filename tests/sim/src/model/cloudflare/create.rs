@@ -16,8 +16,8 @@ impl Cloudflare {
         let name = self.wanted_name(body)?;
         self.check_entitlements(zone, body)?;
         let ssl = self.wanted_certificate(zone, &body["ssl"])?;
-        let taken = |one: &Hostname| one.hostname == name && (one.zone == zone || self.steering.unique_across_zones);
-        if self.hostnames.values().any(taken) {
+        let taken = |one: &Hostname| one.zone == zone || self.steering.unique_across_zones;
+        if self.all_named(&name).any(taken) {
             return Err(CloudflareError::new(409, 1406, "Duplicate custom hostname found."));
         }
         let messages = self.check_quota(zone)?;
@@ -31,8 +31,7 @@ impl Cloudflare {
             ssl
         });
         let id = one.id.clone();
-        self.hostnames.insert(id.clone(), one);
-        self.schedule(&id);
+        self.insert(one);
         self.counts.created += 1;
         Ok((id, messages))
     }

@@ -41,10 +41,8 @@ impl Cloudflare {
     /// There is none.
     pub fn delete(&mut self, zone: &str, id: &str) -> Outcome<()> {
         self.find(zone, id)?;
-        if let Some(one) = self.hostnames.remove(id) {
-            self.agenda.remove(&(one.wake, id.to_owned()));
-            self.counts.deleted += 1;
-        }
+        self.lose(id);
+        self.counts.deleted += 1;
         Ok(())
     }
 
@@ -138,7 +136,7 @@ impl Cloudflare {
     /// Loses a hostname without a word.
     pub fn lose(&mut self, id: &str) {
         if let Some(one) = self.hostnames.remove(id) {
-            self.agenda.remove(&(one.wake, id.to_owned()));
+            self.forget(&one);
         }
     }
 

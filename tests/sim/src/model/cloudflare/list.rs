@@ -68,8 +68,11 @@ impl Cloudflare {
         }
         let per_page = wanted.min(self.steering.largest_page).min(1_000);
         let seen = |one: &&Hostname| one.zone == zone && one.listed_at <= now;
-        let mut rows: Vec<&Hostname> = self.hostnames.values().filter(seen).collect();
-        let total_count = rows.len();
+        let total_count = self.hostnames.values().filter(seen).count();
+        let mut rows: Vec<&Hostname> = match filter.get("hostname.exact") {
+            Some(name) => self.all_named(name).filter(seen).collect(),
+            None => self.hostnames.values().filter(seen).collect(),
+        };
         rows.retain(|one| filter.lets(one));
         self.sort(&mut rows, filter);
         let total_pages = rows.len().div_ceil(per_page);

@@ -50,6 +50,10 @@ pub struct Cloudflare {
     zones: BTreeMap<String, Zone>,
     tokens: BTreeMap<String, Access>,
     hostnames: BTreeMap<String, Hostname>,
+    /// Ids by name, over all zones.
+    by_name: BTreeMap<String, BTreeSet<String>>,
+    /// Hostnames of each zone.
+    used: BTreeMap<String, u64>,
     /// When which hostname wants to be looked at again.
     agenda: BTreeSet<(i64, String)>,
     windows: BTreeMap<String, Window>,
@@ -78,6 +82,8 @@ impl Cloudflare {
             zones: BTreeMap::new(),
             tokens: BTreeMap::new(),
             hostnames: BTreeMap::new(),
+            by_name: BTreeMap::new(),
+            used: BTreeMap::new(),
             agenda: BTreeSet::new(),
             windows: BTreeMap::new(),
             counts: Counts::default(),
@@ -96,7 +102,31 @@ impl Cloudflare {
 
     /// A hostname by its name.
     pub fn named(&self, zone: &str, hostname: &str) -> Option<&Hostname> {
-        self.hostnames.values().find(|one| one.zone == zone && one.hostname == hostname)
+        self.all_named(hostname).find(|one| one.zone == zone)
+    }
+
+    /// The hostnames of all zones that have this name.
+    fn all_named(&self, hostname: &str) -> impl Iterator<Item = &Hostname> {
+        let ids = self.by_name.get(hostname).into_iter().flatten();
+        ids.filter_map(|id| self.hostnames.get(id))
+    }
+
+    fn insert(&mut self, one: Hostname) {
+        let id = one.id.clone();
+        self.by_name.entry(one.hostname.clone()).or_default().insert(id.clone());
+        *self.used.entry(one.zone.clone()).or_insert(0) += 1;
+        self.hostnames.insert(id.clone(), one);
+        self.schedule(&id);
+    }
+
+    fn forget(&mut self, one: &Hostname) {
+        self.agenda.remove(&(one.wake, one.id.clone()));
+        if let Some(ids) = self.by_name.get_mut(&one.hostname) {
+            ids.remove(&one.id);
+        }
+        if let Some(used) = self.used.get_mut(&one.zone) {
+            *used -= 1;
+        }
     }
 
     fn schedule(&mut self, id: &str) {

@@ -358,3 +358,33 @@ fn a_world_that_was_written_down_goes_on() {
     tale.pass(10 * MINUTE);
     assert_eq!(tale.states(&id), ("active".into(), "active".into()));
 }
+
+#[test]
+fn whoever_proves_a_name_takes_it_from_the_other_zone() {
+    let mut tale = Tale::new(false);
+    tale.cloudflare.steering.unique_across_zones = false;
+    tale.cloudflare.add_zone(START, "other", "saas.example.net");
+    let first = tale.create("shop.customer.example", http()).unwrap();
+    tale.points("shop.customer.example");
+    tale.pass(MINUTE);
+    let body = json!({ "hostname": "shop.customer.example", "ssl": http() });
+    let (second, _) = tale.cloudflare.create(tale.now, "other", &body).unwrap();
+    tale.dns.set(tale.now, "shop.customer.example", Kind::Cname, vec!["saas.example.net".into()]);
+    tale.pass(MINUTE);
+    assert_eq!(tale.states(&first).0, "moved");
+    assert_eq!(tale.cloudflare.show("other", &second).unwrap()["status"], "active");
+}
+
+#[test]
+fn ten_thousand_hostnames_are_no_trouble() {
+    let mut tale = Tale::new(false);
+    tale.cloudflare.steering.issuance = None;
+    tale.cloudflare.zone_mut(ZONE).unwrap().allocated = 10_000;
+    for at in 0..10_000 {
+        tale.points(&format!("h{at}.customer{at}.example"));
+        tale.create(&format!("h{at}.customer{at}.example"), http()).unwrap();
+    }
+    assert_eq!(tale.cloudflare.quota(ZONE).unwrap()["used"], 10_000);
+    let exact = Filter([("hostname.exact".to_owned(), "h77.customer77.example".to_owned())].into());
+    assert_eq!(tale.cloudflare.list(tale.now, ZONE, &exact).unwrap().ids.len(), 1);
+}

@@ -201,7 +201,7 @@ impl Cloudflare {
 
     /// A hostname counts, and is billed, until it is gone.
     pub(super) fn used(&self, zone: &str) -> u64 {
-        self.hostnames.values().filter(|one| one.zone == zone).count() as u64
+        self.used.get(zone).copied().unwrap_or(0)
     }
 }
 

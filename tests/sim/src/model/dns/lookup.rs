@@ -1,6 +1,6 @@
 //! Answering a question.
 
-use super::{Dns, Kind, Server, Trouble, canonical};
+use super::{Dns, Kind, Server, Trouble, Versions, canonical, key};
 
 /// How a question ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,20 +138,24 @@ impl Dns {
     }
 
     fn exists(&self, at: i64, name: &str) -> bool {
-        let below = format!(".{name}");
-        self.stands(at, name) || self.sets.keys().any(|known| known.ends_with(&below) && self.stands(at, known))
+        // '/' is the next character after '.'.
+        let below = self.sets.range(format!("{}.", key(name))..format!("{}/", key(name)));
+        self.stands(at, name)
+            || below.into_iter().any(|(_, sets)| sets.values().any(|one| !values_at(one, at).is_empty()))
     }
 
     fn stands(&self, at: i64, name: &str) -> bool {
-        let Some(sets) = self.sets.get(name) else { return false };
-        sets.keys().any(|kind| !self.values_at(at, name, *kind).is_empty())
+        self.sets.get(&key(name)).is_some_and(|sets| sets.values().any(|one| !values_at(one, at).is_empty()))
     }
 
     fn values_at(&self, at: i64, name: &str, kind: Kind) -> Vec<String> {
-        let versions = self.sets.get(name).and_then(|sets| sets.get(&kind));
-        let seen = versions.and_then(|versions| versions.iter().rev().find(|(since, _)| *since <= at));
-        seen.map(|(_, values)| values.clone()).unwrap_or_default()
+        let versions = self.sets.get(&key(name)).and_then(|sets| sets.get(&kind));
+        versions.map(|versions| values_at(versions, at).to_vec()).unwrap_or_default()
     }
+}
+
+fn values_at(versions: &Versions, at: i64) -> &[String] {
+    versions.iter().rev().find(|(since, _)| *since <= at).map_or(&[], |(_, values)| values)
 }
 
 struct Step {

@@ -69,6 +69,7 @@ pub struct Dns {
     pub ttl: u32,
     /// The name servers: the first on 127.0.0.1, the second on 127.0.0.2, and so on.
     pub servers: Vec<Server>,
+    /// By [`key`], so that everything below a name stands together.
     sets: BTreeMap<String, BTreeMap<Kind, Versions>>,
     zones: BTreeMap<String, i64>,
     troubles: BTreeMap<String, Trouble>,
@@ -162,7 +163,7 @@ impl Dns {
 
     /// Puts these values in the place of all others.
     pub fn set(&mut self, now: i64, name: &str, kind: Kind, values: Vec<String>) {
-        let versions = self.sets.entry(canonical(name)).or_default().entry(kind).or_default();
+        let versions = self.sets.entry(key(name)).or_default().entry(kind).or_default();
         // What every server has long forgotten need not be remembered.
         let old = versions.iter().rposition(|(since, _)| *since < now - LONGEST_MEMORY).unwrap_or(0);
         versions.drain(..old);
@@ -171,8 +172,7 @@ impl Dns {
 
     /// Removes everything that stands at a name.
     pub fn clear(&mut self, now: i64, name: &str) {
-        let kinds: Vec<Kind> =
-            self.sets.get(&canonical(name)).map(|sets| sets.keys().copied().collect()).unwrap_or_default();
+        let kinds: Vec<Kind> = self.sets.get(&key(name)).map(|sets| sets.keys().copied().collect()).unwrap_or_default();
         for kind in kinds {
             self.set(now, name, kind, Vec::new());
         }
@@ -180,17 +180,17 @@ impl Dns {
 
     /// The newest values.
     pub fn values(&self, name: &str, kind: Kind) -> Vec<String> {
-        let versions = self.sets.get(&canonical(name)).and_then(|sets| sets.get(&kind));
+        let versions = self.sets.get(&key(name)).and_then(|sets| sets.get(&kind));
         versions.and_then(|versions| versions.last()).map(|(_, values)| values.clone()).unwrap_or_default()
     }
 
     /// All names at which something stands now, with their newest values.
-    pub fn records(&self) -> impl Iterator<Item = (&str, Kind, &[String])> {
+    pub fn records(&self) -> impl Iterator<Item = (String, Kind, &[String])> {
         let all =
             self.sets.iter().flat_map(|(name, sets)| sets.iter().map(move |(kind, versions)| (name, kind, versions)));
         all.filter_map(|(name, kind, versions)| {
             let (_, values) = versions.last().filter(|(_, values)| !values.is_empty())?;
-            Some((name.as_str(), *kind, values.as_slice()))
+            Some((key(name), *kind, values.as_slice()))
         })
     }
 
@@ -206,6 +206,11 @@ impl Dns {
 /// Lower case, without the dot at the end.
 pub(crate) fn canonical(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// The labels from the right to the left; done twice it is the name again.
+fn key(name: &str) -> String {
+    canonical(name).rsplit('.').collect::<Vec<_>>().join(".")
 }
 
 const LONGEST_MEMORY: i64 = 86_400_000;

@@ -116,3 +116,13 @@ fn caa_binds_an_account_and_a_method() {
     assert_ne!(ask("http-01", "https://ca/1"), Verdict::Allowed);
     assert_ne!(ask("dns-01", "https://ca/2"), Verdict::Allowed);
 }
+
+#[test]
+fn names_that_only_look_alike_are_no_children() {
+    let mut dns = world();
+    dns.add(0, "a.b-c.example.com", Kind::Txt, "x");
+    assert_eq!(outcome(&dns, "b.example.com", Kind::Txt), Outcome::NxDomain);
+    assert_eq!(outcome(&dns, "b-c.example.com", Kind::Txt), Outcome::NoData);
+    let names: Vec<String> = dns.records().map(|(name, ..)| name).collect();
+    assert_eq!(names, ["a.b-c.example.com", "www.example.com"]);
+}

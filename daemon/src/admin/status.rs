@@ -1,0 +1,111 @@
+//! Is anything wrong, since when, whose turn is it, how long until it hurts.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{http::StatusCode, response::Response};
+use claviger_config::{
+    API_VERSION, EnvironmentName, Kind, Moment, ObjectName, Turn,
+    admin::{AttentionView, FleetStatus, Total},
+    condition::{CommonStatus, ConditionStatus},
+};
+
+use super::{Admin, aside, call::Call, errors::Problem, json, sources, subject::Subject};
+
+/// Tells how the fleet is.
+pub(super) async fn show(admin: Arc<Admin>, _: Call) -> Result<Response, Problem> {
+    let status = aside(move || fleet(&admin)).await?;
+    json(StatusCode::OK, &status)
+}
+
+fn fleet(admin: &Admin) -> FleetStatus {
+    let now = admin.now();
+    let mut subjects = admin.subjects(&Kind::ALL, |_| true);
+    subjects.retain(|_, subject| subject.wanted.is_some());
+    let mut attention: Vec<_> = subjects.iter().filter_map(|(name, subject)| noticed(name, subject)).collect();
+    attention.sort_by_key(urgency);
+    FleetStatus {
+        api_version: API_VERSION.to_owned(),
+        kind: FleetStatus::KIND.to_owned(),
+        as_of: now.to_second(),
+        complete: admin.shared.driver.complete(),
+        sources: sources::sources(admin, &subjects, now),
+        documents: admin.shared.documents.view(),
+        totals: totals(&subjects),
+        attention,
+    }
+}
+
+fn noticed(name: &ObjectName, subject: &Subject) -> Option<AttentionView> {
+    let attention = subject.common.attention.clone()?;
+    Some(AttentionView {
+        environment: subject.environment.clone(),
+        object: name.clone(),
+        reason: attention.reason,
+        turn: attention.turn,
+        since: attention.since,
+        next_try: attention.next_try,
+        hurts_at: attention.hurts_at,
+        message: attention.message,
+        fix: attention.fix,
+    })
+}
+
+/// What hurts soonest comes first, then what only a person can end, then what lasts longest.
+fn urgency(view: &AttentionView) -> (Moment, bool, Moment, ObjectName) {
+    (view.hurts_at.unwrap_or(Moment::MAX), view.turn != Turn::Operator, view.since, view.object.clone())
+}
+
+fn totals(subjects: &BTreeMap<ObjectName, Subject>) -> Vec<Total> {
+    let mut totals: BTreeMap<(Option<EnvironmentName>, Kind), Total> = BTreeMap::new();
+    for (name, subject) in subjects {
+        let environment = subject.environment.clone();
+        let blank =
+            Total { environment: environment.clone(), kind: name.kind, ready: 0, not_ready: 0, unknown: 0, late: 0 };
+        let total = totals.entry((environment, name.kind)).or_insert(blank);
+        match holds(&subject.common, "Ready") {
+            ConditionStatus::False => total.not_ready += 1,
+            ConditionStatus::True => total.ready += 1,
+            ConditionStatus::Unknown => total.unknown += 1,
+        }
+        total.late += u64::from(holds(&subject.common, "OnSchedule") == ConditionStatus::False);
+    }
+    totals.into_values().collect()
+}
+
+/// Whether a condition holds.
+pub(super) fn holds(common: &CommonStatus, r#type: &str) -> ConditionStatus {
+    common.condition(r#type).map_or(ConditionStatus::Unknown, |condition| condition.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use claviger_config::Reason;
+
+    fn view(name: &str, turn: Turn, since: i64, hurts: Option<i64>) -> AttentionView {
+        AttentionView {
+            environment: None,
+            object: ObjectName { kind: Kind::KmsKey, namespace: None, name: name.parse().unwrap() },
+            reason: Reason::KmsDenied,
+            turn,
+            since: Moment(since),
+            next_try: None,
+            hurts_at: hurts.map(Moment),
+            message: String::new(),
+            fix: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_hurts_soonest_comes_first_then_a_persons_turn_then_the_oldest() {
+        let mut views = [
+            view("patient", Turn::Customer, 1, None),
+            view("young", Turn::Operator, 9, None),
+            view("old", Turn::Operator, 2, None),
+            view("later", Turn::Operator, 1, Some(200)),
+            view("soon", Turn::Aws, 8, Some(100)),
+        ];
+        views.sort_by_key(urgency);
+        assert_eq!(views.map(|view| view.object.name.to_string()), ["soon", "later", "old", "young", "patient"]);
+    }
+}
