@@ -1,3 +1,5 @@
 //! Stories: the programs as users run them, against peers on loopback.
 
 mod peers;
+mod separation;
+mod stage;
