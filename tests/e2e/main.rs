@@ -1,5 +1,6 @@
 //! Stories: the programs as users run them, against peers on loopback.
 
+mod boundaries;
 mod peers;
 mod separation;
 mod stage;

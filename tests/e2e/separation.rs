@@ -4,11 +4,10 @@ use anyhow::{Context, Result, ensure};
 use claviger_tests::{
     condition_of,
     documents::{self, EnvironmentText},
-    wait_until,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::stage::{REGION, SOON, STAGING, Stage, TEST, TOKEN, ZONE, text};
+use crate::stage::{REGION, STAGING, Stage, TEST, TOKEN, ZONE, text};
 
 /// Runs `staging` in `m.yaml`, then lets a newcomer appear in `a.yaml`, which is read before it.
 async fn is_refused(stage: &Stage, newcomer: &EnvironmentText, code: &str, shared: &str) -> Result<()> {
@@ -188,6 +187,5 @@ async fn one_alias_prefix_in_two_accounts_is_two_places() -> Result<()> {
     stage.site.wait_ready("environment", "", "newcomer").await?;
     stage.site.wait_ready("environment", "", "staging").await?;
     assert_eq!(stage.rejected(), Vec::<Value>::new());
-    let waits = async || stage.status().is_ok_and(|status| status["complete"] == json!(true));
-    wait_until(SOON, "everything to be looked at", waits).await
+    stage.wait_settled().await
 }

@@ -187,6 +187,12 @@ impl Stage {
         Ok(found)
     }
 
+    /// Waits until everything has been looked at.
+    pub(crate) async fn wait_settled(&self) -> Result<()> {
+        let settled = async || self.status().is_ok_and(|status| status["complete"] == true);
+        wait_until(SOON, "everything to be looked at", settled).await
+    }
+
     /// Waits until no document is rejected.
     pub(crate) async fn wait_mended(&self) -> Result<()> {
         let mended =
