@@ -2,5 +2,6 @@
 
 mod boundaries;
 mod peers;
+mod rejection;
 mod separation;
 mod stage;
