@@ -134,6 +134,7 @@ impl App {
         let documents = Arc::new(Documents::new((&settings).into(), Documents::incumbents(&kept)));
         let folder = base.join(settings.source.directory.as_deref().unwrap_or_default());
         let first = kept.is_empty();
+        let changes = Watch::start(&folder); // before the first reading, so that nothing falls between the two
         let settled = documents.judge(&directory::read(&folder));
         if first && !settled.findings.is_empty() {
             return Err(StartError::Documents(settled.findings));
@@ -160,7 +161,7 @@ impl App {
             let driver = Arc::clone(&shared.driver);
             async move { driver.run().await }
         });
-        let watching = tokio::spawn(watch(folder, Arc::clone(&shared), stop.clone()));
+        let watching = tokio::spawn(watch(folder, changes, Arc::clone(&shared), stop.clone()));
         tracing::info!(objects = shared.fleet.count(), "clavigerd {} runs", crate::VERSION);
         let socket = addresses.admin.clone();
         Ok(Running { shared, stop, driving, watching, addresses, socket })
@@ -273,11 +274,10 @@ async fn listen(
 }
 
 /// Reads the folder again whenever something happened in it.
-async fn watch(folder: PathBuf, shared: Arc<Shared>, stop: CancellationToken) {
-    let mut watch = Watch::start(&folder);
+async fn watch(folder: PathBuf, mut changes: Watch, shared: Arc<Shared>, stop: CancellationToken) {
     loop {
         tokio::select! {
-            () = watch.next() => reload(&folder, &shared).await,
+            () = changes.next() => reload(&folder, &shared).await,
             () = stop.cancelled() => return,
         }
     }

@@ -15,7 +15,7 @@ use claviger_config::{
 };
 
 #[cfg(feature = "dev")]
-use crate::adapters::clock::FastClock;
+use crate::adapters::clock::{FastClock, SteeredClock};
 use crate::{
     adapters::{
         clock::{Pace, SystemClock},
@@ -118,10 +118,14 @@ fn clock() -> Result<Arc<dyn Pace>, String> {
     Ok(Arc::new(SystemClock::new()))
 }
 
-/// The machine's clock. Beside simulators, whose time runs faster too, `CLAVIGER_SPEED=1d/s` makes it run faster.
+/// The machine's clock. Beside simulators, whose time runs faster too, `CLAVIGER_SPEED=1d/s` makes it run faster, and tests may
+/// steer it by the file that `CLAVIGER_AHEAD` names.
 #[cfg(feature = "dev")]
 fn clock() -> Result<Arc<dyn Pace>, String> {
     use claviger_core::ports::Clock;
+    if let Some(file) = std::env::var_os("CLAVIGER_AHEAD") {
+        return Ok(Arc::new(SteeredClock::new(PathBuf::from(file))));
+    }
     let machine = SystemClock::new();
     let Ok(text) = std::env::var("CLAVIGER_SPEED") else { return Ok(Arc::new(machine)) };
     let speed = crate::args::speed(&text).map_err(|why| format!("CLAVIGER_SPEED: {why}"))?;

@@ -1,6 +1,10 @@
 //! Stories: the programs as users run them, against peers on loopback.
 
+mod boundaries;
 #[path = "../peers/esdk/mod.rs"]
 pub mod esdk;
 mod kms_peers;
 mod peers;
+mod rejection;
+mod separation;
+mod stage;

@@ -44,7 +44,7 @@ impl EnvironmentText {
     #[must_use]
     pub fn kms(mut self, line: &str) -> Self {
         if line.starts_with("aliasPrefix:") {
-            self.kms.clear();
+            self.kms.retain(|line| !line.starts_with("aliasPrefix:"));
         }
         self.kms.push(line.to_owned());
         self

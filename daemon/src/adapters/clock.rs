@@ -103,6 +103,55 @@ impl Pace for FastClock {
     }
 }
 
+/// The machine's time and as many milliseconds more as a file says: whoever tests the daemon lets hours pass by writing a number.
+#[cfg(feature = "dev")]
+#[derive(Debug)]
+pub struct SteeredClock {
+    file: std::path::PathBuf,
+    ahead: std::sync::atomic::AtomicI64,
+}
+
+#[cfg(feature = "dev")]
+impl SteeredClock {
+    /// A clock that is ahead by what that file says; not at all while it says nothing.
+    pub const fn new(file: std::path::PathBuf) -> Self {
+        Self { file, ahead: std::sync::atomic::AtomicI64::new(0) }
+    }
+
+    fn ahead(&self) -> i64 {
+        use std::sync::atomic::Ordering;
+        let said = std::fs::read_to_string(&self.file).ok().and_then(|text| text.trim().parse().ok());
+        // Never back, whatever is written.
+        said.map_or_else(
+            || self.ahead.load(Ordering::Relaxed),
+            |said: i64| self.ahead.fetch_max(said, Ordering::Relaxed).max(said),
+        )
+    }
+}
+
+#[cfg(feature = "dev")]
+impl Clock for SteeredClock {
+    fn now(&self) -> Moment {
+        Moment(machine_time().saturating_add(self.ahead()))
+    }
+
+    fn draw(&self) -> u64 {
+        draw()
+    }
+}
+
+#[cfg(feature = "dev")]
+impl Pace for SteeredClock {
+    /// Short, because time may leap at any moment.
+    fn real_wait(&self, until: Moment, cap: Duration) -> Duration {
+        wait(until.since(self.now()).0 as f64, cap).min(Duration::from_millis(20))
+    }
+
+    fn real_since(&self, then: Moment) -> Duration {
+        wait(self.now().since(then).0 as f64, Duration::MAX)
+    }
+}
+
 /// At least a millisecond, so that a clock that stands still for a moment makes nobody spin.
 fn wait(milliseconds: f64, cap: Duration) -> Duration {
     Duration::try_from_secs_f64(milliseconds.max(1.0) / 1_000.0).unwrap_or(cap).min(cap)
@@ -125,6 +174,20 @@ mod tests {
         let clock = SystemClock::new();
         assert_eq!(clock.real_wait(Moment::MAX, Duration::from_secs(60)), Duration::from_secs(60));
         assert_eq!(clock.real_wait(Moment::MIN, Duration::from_secs(60)), Duration::from_millis(1));
+    }
+
+    #[cfg(feature = "dev")]
+    #[test]
+    fn a_steered_clock_leaps_when_its_file_says_so_and_never_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ahead");
+        let clock = SteeredClock::new(file.clone());
+        let before = clock.now();
+        std::fs::write(&file, "3600000\n").unwrap();
+        assert!(clock.now().since(before) >= claviger_config::Span::hours(1));
+        std::fs::write(&file, "0").unwrap();
+        assert!(clock.now().since(before) >= claviger_config::Span::hours(1));
+        assert!(clock.real_wait(Moment::MAX, Duration::from_secs(60)) < Duration::from_secs(1));
     }
 
     #[test]
