@@ -23,7 +23,15 @@ pub(super) fn sources(admin: &Admin, subjects: &BTreeMap<ObjectName, Subject>, n
         views.extend(of_environment(&at).into_iter().map(|source| view(admin, &source, &here, now)));
     }
     views.sort_by(|left, right| left.name.cmp(&right.name));
+    views.dedup_by(|same, first| same.name == first.name && merge(first, same));
     views
+}
+
+/// One source that several depend on is told once.
+fn merge(first: &mut SourceView, same: &SourceView) -> bool {
+    first.stale |= same.stale;
+    first.trouble = first.trouble.take().or_else(|| same.trouble.clone());
+    true
 }
 
 struct Source {
@@ -64,16 +72,24 @@ fn in_need(subject: &Subject) -> bool {
 }
 
 fn view(admin: &Admin, source: &Source, here: &[(&ObjectName, &Subject)], now: Moment) -> SourceView {
-    let answered = admin.shared.metrics.last_success(&source.name).map(|seconds| Moment(seconds.saturating_mul(1_000)));
+    let (name, answered) = answered(admin, source);
     let needed = here.iter().any(|(name, subject)| (source.needs)(name, subject));
     let old = answered.is_none_or(|at| now.since(at) > STALE);
-    SourceView {
-        name: source.name.clone(),
-        observed_at: answered,
-        stale: needed && old,
-        trouble: trouble(source, here),
+    SourceView { name, observed_at: answered, stale: needed && old, trouble: trouble(source, here) }
+}
+
+/// When it last answered. As long as no call is known of this issuer, all CAs stand for it, under their own name.
+fn answered(admin: &Admin, source: &Source) -> (String, Option<Moment>) {
+    let last = |name: &str| Some(Moment(admin.shared.metrics.last_success(name)?.saturating_mul(1_000)));
+    let (own, all) = (last(&source.name), || last(CAS).filter(|_| source.issuer.is_some()));
+    match own {
+        Some(at) => (source.name.clone(), Some(at)),
+        None => all().map_or_else(|| (source.name.clone(), None), |at| (CAS.to_owned(), Some(at))),
     }
 }
+
+/// Every CA together, as the counters know them.
+const CAS: &str = "acme";
 
 /// What it said last instead of answering, in the words of whoever asked it.
 fn trouble(source: &Source, here: &[(&ObjectName, &Subject)]) -> Option<String> {

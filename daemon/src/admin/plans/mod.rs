@@ -146,7 +146,7 @@ fn suits(verb: Verb, object: &ObjectName) -> Result<(), Problem> {
             Code::VerbWrong,
             format!("`renew` is not for `{object}`; accepted: a KmsKey or a TlsCertificate"),
             object.to_string(),
-            "name a key or a certificate; a host name is looked at with `POST …/hostnames/{hostname}/check`",
+            "name a key or a certificate; `clavigerctl hostname check` has a host name looked at",
         )),
     }
 }
