@@ -6,5 +6,6 @@ pub mod esdk;
 mod kms_peers;
 mod peers;
 mod rejection;
+mod restart;
 mod separation;
 mod stage;
