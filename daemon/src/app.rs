@@ -192,19 +192,23 @@ impl Running {
 
     /// Runs until it is told to end, or the disk loses what it was given.
     pub async fn until_signal(self) -> ExitCode {
-        let mut broken = self.shared.store.broken();
+        let (mut store, mut journal) = (self.shared.store.broken(), self.shared.journal.broken());
         let code = tokio::select! {
             () = signalled() => ExitCode::SUCCESS,
-            lost = broken.wait_for(Option::is_some) => {
-                let why = lost.ok().and_then(|lost| lost.clone()).unwrap_or_default();
-                tracing::error!("the store is broken, the daemon ends so that nothing is built on it: {why}");
-                ExitCode::FAILURE
-            }
+            lost = store.wait_for(Option::is_some) => broken("store", lost.ok().as_deref()),
+            lost = journal.wait_for(Option::is_some) => broken("audit journal", lost.ok().as_deref()),
         };
         tracing::info!("clavigerd ends");
         self.stop().await;
         code
     }
+}
+
+/// The disk lost what it was given: nothing is built on that.
+fn broken(what: &str, why: Option<&Option<String>>) -> ExitCode {
+    let why = why.and_then(Option::as_deref).unwrap_or("it ended");
+    tracing::error!("the {what} is broken, so the daemon ends; start it again once the disk works: {why}");
+    ExitCode::FAILURE
 }
 
 /// SIGINT or SIGTERM.

@@ -53,7 +53,7 @@ pub struct Dev {
 
 /// `1d/s`: how many seconds pass in one.
 #[cfg(feature = "dev")]
-fn speed(text: &str) -> Result<f64, String> {
+pub(crate) fn speed(text: &str) -> Result<f64, String> {
     let bad =
         || format!("found `{text}`, accepted: a duration and `/s`, for example `1d/s` or `10m/s`; at most `30d/s`");
     let span: claviger_config::Span = text.strip_suffix("/s").ok_or_else(bad)?.parse().map_err(|_| bad())?;

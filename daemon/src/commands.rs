@@ -14,6 +14,8 @@ use claviger_config::{
     settings::{self, Settings},
 };
 
+#[cfg(feature = "dev")]
+use crate::adapters::clock::{FastClock, SteeredClock};
 use crate::{
     adapters::{
         clock::{Pace, SystemClock},
@@ -96,21 +98,38 @@ fn run(file: &Path) -> ExitCode {
         Err(code) => return code,
     };
     let base = base(file);
+    let clock = match clock() {
+        Ok(clock) => clock,
+        Err(why) => {
+            talk(&format!("error: {why}\n"));
+            return ExitCode::from(2);
+        }
+    };
     block_on(async move {
-        match App::start(settings, &base, clock()).await {
+        match App::start(settings, &base, clock).await {
             Ok(running) => running.until_signal().await,
             Err(error) => failed(&error),
         }
     })
 }
 
-/// The machine's clock; where the demonstration is compiled in, tests may steer it by the file that `CLAVIGER_AHEAD` names.
-fn clock() -> Arc<dyn Pace> {
-    #[cfg(feature = "dev")]
+#[cfg(not(feature = "dev"))]
+fn clock() -> Result<Arc<dyn Pace>, String> {
+    Ok(Arc::new(SystemClock::new()))
+}
+
+/// The machine's clock. Beside simulators, whose time is not the machine's either, `CLAVIGER_SPEED=1d/s` makes it run faster, and
+/// the file that `CLAVIGER_AHEAD` names says how far it is ahead.
+#[cfg(feature = "dev")]
+fn clock() -> Result<Arc<dyn Pace>, String> {
+    use claviger_core::ports::Clock;
     if let Some(file) = std::env::var_os("CLAVIGER_AHEAD") {
-        return Arc::new(crate::adapters::clock::SteeredClock::new(PathBuf::from(file)));
+        return Ok(Arc::new(SteeredClock::new(PathBuf::from(file))));
     }
-    Arc::new(SystemClock::new())
+    let machine = SystemClock::new();
+    let Ok(text) = std::env::var("CLAVIGER_SPEED") else { return Ok(Arc::new(machine)) };
+    let speed = crate::args::speed(&text).map_err(|why| format!("CLAVIGER_SPEED: {why}"))?;
+    Ok(Arc::new(FastClock::new(machine.now(), speed)))
 }
 
 /// Says why it did not start.

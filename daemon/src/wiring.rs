@@ -58,6 +58,11 @@ pub fn stores(
     }
     let clock: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
     let journal = Journal::open(&state, clock).map_err(|error| StartError::State(Box::new(error)))?;
+    for found in &journal.start().breaks {
+        tracing::error!(
+            "the chain of the audit journal is broken: {found:?}; keep the file and find out who changed it"
+        );
+    }
     Ok((Arc::new(store), Arc::new(journal), state))
 }
 

@@ -1,7 +1,12 @@
 //! Stories: the programs as users run them, against peers on loopback.
 
+#[path = "../peers/esdk/mod.rs"]
+pub mod esdk;
+
 mod boundaries;
+mod kms_peers;
 mod peers;
 mod rejection;
 mod separation;
 mod stage;
+mod unsupported;

@@ -19,6 +19,7 @@ pub struct Site {
     http01: u16,
     metrics: u16,
     settings: Vec<String>,
+    quiet: bool,
 }
 
 /// A daemon that runs.
@@ -35,7 +36,13 @@ impl Site {
         for name in ["resources", "secrets", "certificates"] {
             std::fs::create_dir(folder.path().join(name))?;
         }
-        Ok(Self { folder, http01: free_port()?, metrics: free_port()?, settings: Vec::new() })
+        Ok(Self { folder, http01: free_port()?, metrics: free_port()?, settings: Vec::new(), quiet: false })
+    }
+
+    /// Says nothing of what the daemon wrote when it ends: for benchmarks, whose output nobody captures.
+    #[must_use]
+    pub fn quiet(self) -> Self {
+        Self { quiet: true, ..self }
     }
 
     /// Its folder.
@@ -137,6 +144,7 @@ impl Site {
         let settings = self.write_settings()?;
         let program =
             Program::new("clavigerd", tools::binary("clavigerd")?)?.arguments(["run", "--config"]).argument(settings);
+        let program = if self.quiet { program.without_tail() } else { program };
         let program = variables.iter().fold(program, |program, (name, value)| program.variable(*name, *value));
         program.start()
     }

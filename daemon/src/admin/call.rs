@@ -169,8 +169,11 @@ pub(super) async fn body(headers: &HeaderMap, body: Body) -> Result<Bytes, Probl
             "send JSON with `content-type: application/json`",
         ));
     }
-    let collected = tokio::time::timeout(PATIENCE, Limited::new(body, BODY).collect()).await;
-    match collected {
+    whole(body, PATIENCE).await
+}
+
+async fn whole(body: Body, patience: Duration) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(patience, Limited::new(body, BODY).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(Problem::new(
@@ -181,7 +184,7 @@ pub(super) async fn body(headers: &HeaderMap, body: Body) -> Result<Bytes, Probl
         )),
         Err(_) => Err(Problem::new(
             Code::BodyTooSlow,
-            format!("the body did not come within {} s", PATIENCE.as_secs()),
+            format!("the body did not come within {} s", patience.as_secs_f64()),
             "body",
             "send it in one go",
         )),
@@ -219,5 +222,20 @@ fn mended(found: &str) -> String {
             format!("write it as `{ascii}`")
         }
         _ => "write the full name that the customer's visitors type, for example `shop.customer.example`".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse;
+    use futures::StreamExt;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end_is_not_waited_for() {
+        let begun = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{"))]);
+        let body = Body::from_stream(begun.chain(futures::stream::pending()));
+        let problem = whole(body, Duration::from_millis(1)).await.unwrap_err();
+        assert_eq!(problem.into_response().status(), 408);
     }
 }

@@ -31,12 +31,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, on},
 };
-use claviger_config::{Moment, admin::ErrorView};
+use claviger_config::Moment;
 use serde::Serialize;
 
 use self::{
     call::Call,
-    errors::{Code, Problem},
+    errors::Problem,
     table::{ROUTES, Route},
 };
 use crate::app::Shared;

@@ -1,6 +1,6 @@
 //! The OpenAPI document, made from the table of routes and the schemas of what is read and answered.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
@@ -74,7 +74,7 @@ fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
     }
     let error = ERROR(generator).to_value();
     for status in refusals(route) {
-        let description = axum::http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+        let description = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         let mut response = json!({ "description": description.unwrap_or("Refused"), "content": content(&error) });
         if status == 429 {
             response["headers"] = json!({ "Retry-After": { "schema": { "type": "integer" } } });

@@ -9,6 +9,8 @@ use crate::{app::Shared, commands::out};
 
 /// Progress is told so often.
 const TICK: Duration = Duration::from_millis(250);
+/// After so many ticks without news it is as ready as it will be: a later start finds what somebody meddled with.
+const QUIET: u32 = 24;
 /// After so many ticks the closing words come in any case.
 const TICKS: u32 = 160;
 
@@ -26,15 +28,16 @@ pub(super) fn opening(folder: &Path, speed: f64, first: bool) -> String {
 
 /// Tells what happens until the fleet has settled, then what to type next.
 pub(super) async fn tell(shared: &Shared, world: &World, folder: &Path, first: bool) {
-    let mut last = String::new();
+    let (mut last, mut quiet) = (String::new(), 0);
     for _ in 0..TICKS {
         let count = Count::of(shared);
         let line = count.line();
-        if line != last {
+        quiet = if line == last { quiet + 1 } else { 0 };
+        if quiet == 0 {
             out(&format!("  {line}\n"));
             last = line;
         }
-        if count.settled() {
+        if count.settled() || quiet == QUIET {
             break;
         }
         tokio::time::sleep(TICK).await;

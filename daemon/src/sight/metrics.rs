@@ -1,7 +1,7 @@
 //! Counters: what was done, asked and answered since the start.
 
 use claviger_config::Reason;
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector};
 
 /// Everything that only grows, and when a source was last asked.
 pub struct Metrics {
@@ -79,9 +79,13 @@ impl Metrics {
         }
     }
 
-    /// When a source last answered, seconds since 1970.
+    /// When a source last answered, seconds since 1970. Asking for it by its label would make the series: what is unknown must
+    /// stay absent from `/metrics`, not be 0.
     pub fn last_success(&self, source: &str) -> Option<i64> {
-        Some(self.successes.with_label_values(&[source]).get()).filter(|at| *at > 0)
+        let families = self.successes.collect();
+        let mut series = families.iter().flat_map(|family| family.get_metric());
+        let found = series.find(|metric| metric.get_label().iter().any(|label| label.value() == source))?;
+        Some(found.get_gauge().get_value() as i64).filter(|at| *at > 0)
     }
 
     /// One step and how it ended.

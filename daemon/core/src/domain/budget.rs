@@ -105,3 +105,99 @@ fn bucket(class: Class, at: &Surroundings) -> Bucket {
         Class::KmsSymmetric => Bucket::new(Span(1), 1_000),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::given::{NOW, surroundings};
+
+    fn known() -> (Budgets, EnvironmentName) {
+        let (mut budgets, at) = (Budgets::default(), surroundings());
+        budgets.know(&at);
+        (budgets, at.name)
+    }
+
+    /// How many tokens are given between two instants, taken as soon as possible.
+    fn given(budgets: &mut Budgets, at: &EnvironmentName, class: Class, from: Moment, to: Moment) -> i64 {
+        let (mut now, mut taken) = (from, 0);
+        while now < to {
+            if budgets.take(at, &[class], now).is_ok() {
+                taken += 1;
+            } else {
+                now = budgets.opens(at, class, now);
+            }
+        }
+        taken
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_at_once_and_then_one_by_one() {
+        let bucket = Bucket { spent_until: NOW, ..Bucket::new(Span::seconds(10), 3) };
+        assert!(bucket.forecast(3, NOW) <= NOW);
+        assert_eq!(bucket.forecast(4, NOW), NOW + Span::seconds(10));
+        assert_eq!(bucket.forecast(103, NOW), NOW + Span::seconds(1_000));
+    }
+
+    #[test]
+    fn published_limits_are_kept_in_every_window() {
+        let hours = |n| NOW + Span::hours(n);
+        let (mut budgets, at) = known();
+        assert!(given(&mut budgets, &at, Class::AcmeOrders, NOW, hours(3)) <= 240 + 240);
+        assert!(given(&mut budgets, &at, Class::AcmeOrders, hours(3), hours(6)) <= 300);
+        assert!(given(&mut budgets, &at, Class::EdgeCalls, NOW, NOW + Span::minutes(5)) <= 1_200 * 4 / 5);
+        assert!(given(&mut budgets, &at, Class::EdgeIssuance, NOW, NOW + Span::minutes(1)) <= 15);
+    }
+
+    #[test]
+    fn it_takes_of_every_class_or_of_none() {
+        let (mut budgets, at) = known();
+        let both = [Class::KmsChanges, Class::KmsReads];
+        while budgets.take(&at, &[Class::KmsChanges], NOW).is_ok() {}
+        let before = budgets.opens(&at, Class::KmsReads, NOW);
+        assert_eq!(budgets.take(&at, &both, NOW), Err(Class::KmsChanges));
+        assert_eq!(budgets.opens(&at, Class::KmsReads, NOW), before);
+    }
+
+    #[test]
+    fn a_shut_budget_opens_when_the_far_side_said() {
+        let (mut budgets, at) = known();
+        let until = NOW + Span::hours(5);
+        budgets.shut(&at, Class::AcmeOrders, until);
+        assert_eq!(budgets.opens(&at, Class::AcmeOrders, NOW), until);
+        assert_eq!(budgets.take(&at, &[Class::AcmeOrders], NOW), Err(Class::AcmeOrders));
+        assert!(budgets.take(&at, &[Class::AcmeOrders], until).is_ok());
+        budgets.shut(&at, Class::AcmeOrders, NOW);
+        assert!(budgets.opens(&at, Class::AcmeOrders, NOW) >= until, "an earlier instant opens nothing");
+    }
+
+    #[test]
+    fn a_changed_document_changes_the_pace_and_keeps_what_is_spent() {
+        let (mut budgets, at) = known();
+        while budgets.take(&at, &[Class::EdgeIssuance], NOW).is_ok() {}
+        let mut faster = surroundings();
+        faster.spec.edge.as_mut().unwrap().cloudflare.issuance_per_minute = 600;
+        budgets.know(&faster);
+        let minute = NOW + Span::minutes(1);
+        assert!((300..=600).contains(&given(&mut budgets, &at, Class::EdgeIssuance, NOW, minute)));
+    }
+
+    #[test]
+    fn environments_do_not_pay_for_each_other() {
+        let (mut budgets, at) = known();
+        let mut other = surroundings();
+        other.name = "other".parse().unwrap();
+        budgets.know(&other);
+        while budgets.take(&at, &[Class::KmsChanges], NOW).is_ok() {}
+        assert!(budgets.take(&other.name, &[Class::KmsChanges], NOW).is_ok());
+        assert_eq!(budgets.iter().count(), 2 * Class::ALL.len());
+    }
+
+    #[test]
+    fn the_slowest_account_still_gets_one_a_minute() {
+        let mut slow = surroundings();
+        slow.spec.edge.as_mut().unwrap().cloudflare.issuance_per_minute = 1;
+        let mut budgets = Budgets::default();
+        budgets.know(&slow);
+        assert_eq!(given(&mut budgets, &slow.name, Class::EdgeIssuance, NOW, NOW + Span::minutes(10)), 10);
+    }
+}

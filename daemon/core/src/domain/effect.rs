@@ -691,33 +691,50 @@ pub struct Terms {
     pub pays: &'static [Class],
 }
 
+impl Terms {
+    const fn new(word: &'static str, again: Again, pays: &'static [Class]) -> Self {
+        Self { word, again, pays }
+    }
+
+    /// Those of [`AcmeEffect::Answer`].
+    pub const ANSWER: Self = Self::new("answer_challenges", Again::Freely, &[Class::AcmeRequests]);
+    /// Those of [`OutletEffect::Deliver`].
+    pub const DELIVER: Self = Self::new("deliver", Again::Freely, &[Class::KmsSymmetric]);
+    /// Those of [`AcmeEffect::Finalize`].
+    pub const FINALIZE: Self = Self::new("finalize", Again::Freely, &[Class::AcmeRequests, Class::KmsSymmetric]);
+    /// Those of [`AcmeEffect::OpenOrder`].
+    pub const OPEN_ORDER: Self =
+        Self::new("open_order", Again::AfterAsking { settle: Span(0) }, &[Class::AcmeOrders, Class::AcmeRequests]);
+    /// Those of [`KmsEffect::SealNewKey`].
+    pub const SEAL_NEW_KEY: Self = Self::new("seal_new_key", Again::Freely, &[Class::KmsSymmetric]);
+}
+
 impl Effect {
     /// The one table behind crash safety, budgets and injected faults.
     pub const fn terms(&self) -> Terms {
-        use Class::{AcmeOrders, AcmeRequests, EdgeCalls, EdgeIssuance, KmsChanges, KmsSymmetric};
+        use Class::{AcmeRequests, EdgeCalls, EdgeIssuance, KmsChanges, KmsSymmetric};
         const FREELY: Again = Again::Freely;
         const ASK: Again = Again::AfterAsking { settle: Span(0) };
         // "usually seconds, sometimes minutes": https://docs.aws.amazon.com/kms/latest/developerguide/programming-eventual-consistency.html
         const ASK_KMS: Again = Again::AfterAsking { settle: Span::minutes(5) };
-        const fn t(word: &'static str, again: Again, pays: &'static [Class]) -> Terms {
-            Terms { word, again, pays }
-        }
         match self {
-            Self::Acme(AcmeEffect::Answer { .. }) => t("answer_challenges", FREELY, &[AcmeRequests]),
-            Self::Acme(AcmeEffect::Finalize { .. }) => t("finalize", FREELY, &[AcmeRequests, KmsSymmetric]),
-            Self::Acme(AcmeEffect::OpenOrder { .. }) => t("open_order", ASK, &[AcmeOrders, AcmeRequests]),
-            Self::Acme(AcmeEffect::Register { .. }) => t("register_account", FREELY, &[AcmeRequests]),
-            Self::Edge(EdgeEffect::Create { .. }) => t("create_hostname", ASK, &[EdgeIssuance, EdgeCalls]),
-            Self::Edge(EdgeEffect::Refresh { .. }) => t("refresh_hostname", FREELY, &[EdgeIssuance, EdgeCalls]),
-            Self::Edge(EdgeEffect::Update { .. }) => t("update_hostname", FREELY, &[EdgeIssuance, EdgeCalls]),
-            Self::Kms(KmsEffect::CreateAlias { .. }) => t("create_alias", FREELY, &[KmsChanges]),
-            Self::Kms(KmsEffect::CreateKey { .. }) => t("create_key", ASK_KMS, &[KmsChanges]),
-            Self::Kms(KmsEffect::SealNewKey { .. }) => t("seal_new_key", FREELY, &[KmsSymmetric]),
-            Self::Kms(KmsEffect::SetRotation { .. }) => t("set_rotation", FREELY, &[KmsChanges]),
-            Self::Outlet(OutletEffect::Adopt { .. }) => t("adopt", FREELY, &[KmsSymmetric]),
-            Self::Outlet(OutletEffect::Deliver { .. }) => t("deliver", FREELY, &[KmsSymmetric]),
-            Self::Outlet(OutletEffect::Reload { .. }) => t("reload", FREELY, &[]),
-            Self::Vault(VaultEffect::Keep { .. }) => t("keep_account_key", FREELY, &[]),
+            Self::Acme(AcmeEffect::Answer { .. }) => Terms::ANSWER,
+            Self::Acme(AcmeEffect::Finalize { .. }) => Terms::FINALIZE,
+            Self::Acme(AcmeEffect::OpenOrder { .. }) => Terms::OPEN_ORDER,
+            Self::Acme(AcmeEffect::Register { .. }) => Terms::new("register_account", FREELY, &[AcmeRequests]),
+            Self::Edge(EdgeEffect::Create { .. }) => Terms::new("create_hostname", ASK, &[EdgeIssuance, EdgeCalls]),
+            Self::Edge(EdgeEffect::Refresh { .. }) => {
+                Terms::new("refresh_hostname", FREELY, &[EdgeIssuance, EdgeCalls])
+            }
+            Self::Edge(EdgeEffect::Update { .. }) => Terms::new("update_hostname", FREELY, &[EdgeIssuance, EdgeCalls]),
+            Self::Kms(KmsEffect::CreateAlias { .. }) => Terms::new("create_alias", FREELY, &[KmsChanges]),
+            Self::Kms(KmsEffect::CreateKey { .. }) => Terms::new("create_key", ASK_KMS, &[KmsChanges]),
+            Self::Kms(KmsEffect::SealNewKey { .. }) => Terms::SEAL_NEW_KEY,
+            Self::Kms(KmsEffect::SetRotation { .. }) => Terms::new("set_rotation", FREELY, &[KmsChanges]),
+            Self::Outlet(OutletEffect::Adopt { .. }) => Terms::new("adopt", FREELY, &[KmsSymmetric]),
+            Self::Outlet(OutletEffect::Deliver { .. }) => Terms::DELIVER,
+            Self::Outlet(OutletEffect::Reload { .. }) => Terms::new("reload", FREELY, &[]),
+            Self::Vault(VaultEffect::Keep { .. }) => Terms::new("keep_account_key", FREELY, &[]),
         }
     }
 

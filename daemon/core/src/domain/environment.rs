@@ -244,3 +244,142 @@ fn issuer_in_trouble(view: &V<'_>) -> Option<Plan> {
 fn in_order(view: &V<'_>) -> Option<Plan> {
     Some(Plan::rest(Some(view.now + Span::days(1)), Reason::Ready))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        effect::SealedKey,
+        given::{Given, account, environment, sealed},
+        plan::Step,
+    };
+
+    fn issuer(name: &str) -> IssuerName {
+        name.parse().unwrap()
+    }
+
+    fn key() -> SealedKey {
+        sealed("account", KeyAlgorithm::EcdsaP256)
+    }
+
+    fn kept(given: Given<Environment>) -> Given<Environment> {
+        let Query::AccountKey { issuer } = given.look() else { panic!("the kept key is looked for next") };
+        given.hears(News::AccountKey(issuer, Some(key().key)))
+    }
+
+    fn down() -> Failure {
+        Failure::new(Reason::AcmeUnreachable, "no answer")
+    }
+
+    fn wants(mut given: Given<Environment>, issuers: &[&str]) -> Given<Environment> {
+        given.neighbours.demand = issuers.iter().map(|name| issuer(name)).collect();
+        given
+    }
+
+    #[test]
+    fn an_account_gets_a_key_that_is_wrapped_and_kept_before_it_is_registered() {
+        let given = environment();
+        assert_eq!((given.reason(), given.ready()), (Reason::AccountPending, Ready::False(Reason::AccountPending)));
+        let given = given.hears(News::AccountKey(issuer("first"), None));
+        assert!(
+            matches!(given.act(), Effect::Kms(KmsEffect::SealNewKey { r#use: KeyUse::Account(name), .. }) if name == issuer("first"))
+        );
+        let given = given.hears(News::KeySealed(KeyUse::Account(issuer("first")), key()));
+        assert!(matches!(given.act(), Effect::Vault(VaultEffect::Keep { .. })));
+        let given = given.hears(News::Kept(issuer("first")));
+        let Effect::Acme(AcmeEffect::Register { key: registered, .. }) = given.act() else { panic!("it registers") };
+        assert_eq!(registered, key().key);
+        let given = given.hears(News::Registered(account("first"))).noted();
+        assert_eq!((given.reason(), given.ready()), (Reason::Ready, Ready::True(Reason::Ready)));
+        let Some(Share::Accounts(accounts, refused)) = Environment::share(&given.view()) else { panic!("it shares") };
+        assert!(accounts.contains_key(&issuer("first")) && refused.is_empty());
+    }
+
+    #[test]
+    fn a_lost_record_registers_with_the_key_that_was_kept() {
+        let given = kept(environment());
+        assert!(
+            matches!(given.act(), Effect::Acme(AcmeEffect::Register { key: registered, .. }) if registered == key().key)
+        );
+    }
+
+    #[test]
+    fn no_account_is_made_that_no_certificate_waits_for() {
+        for demand in [&[] as &[&str], &["inner"], &["unknown"]] {
+            let given = wants(environment(), demand);
+            assert_eq!((given.reason(), given.ready()), (Reason::Ready, Ready::True(Reason::Ready)));
+        }
+    }
+
+    #[test]
+    fn accounts_wait_for_the_wrapping_key() {
+        let mut given = environment();
+        given.neighbours.wrapping = None;
+        assert_eq!((given.reason(), given.ready()), (Reason::WrappingKeyNotReady, Ready::Unknown(Reason::NotObserved)));
+        given.neighbours.wrapping = Some(Err(Reason::KeyPendingDeletion));
+        assert_eq!(given.ready(), Ready::False(Reason::WrappingKeyNotReady));
+        assert!(given.plan().message.contains(Reason::KeyPendingDeletion.hint()));
+    }
+
+    #[test]
+    fn trouble_with_one_issuer_does_not_hold_up_the_others() {
+        let given = kept(wants(environment(), &["first", "second"])).fails(down());
+        assert!(given.seen.record.trouble.is_none());
+        let given = kept(given).hears(News::Registered(account("second")));
+        let (reason, next) = given.rest();
+        assert_eq!((reason, next), (Reason::AcmeUnreachable, Some(given.now + Span::minutes(1))));
+        let Some(Share::Accounts(accounts, refused)) = Environment::share(&given.view()) else { panic!("it shares") };
+        assert!(accounts.contains_key(&issuer("second")) && refused.contains_key(&issuer("first")));
+        let given = given.rested();
+        assert!(
+            matches!(given.act(), Effect::Acme(AcmeEffect::Register { issuer: name, .. }) if name == issuer("first"))
+        );
+    }
+
+    #[test]
+    fn the_sooner_of_two_troubles_is_waited_for() {
+        let given = kept(wants(environment(), &["first", "second"]));
+        let given = kept(given.fails(down().retry(Retry::Never))).fails(down());
+        assert_eq!(given.rest().1, Some(given.now + Span::minutes(1)));
+    }
+
+    #[test]
+    fn registration_is_tried_again_more_and_more_slowly() {
+        let mut given = kept(environment());
+        for minutes in [1, 10, 60, 60] {
+            given = given.fails(down());
+            assert_eq!(given.rest().1, Some(given.now + Span::minutes(minutes)));
+            given = given.rested();
+        }
+    }
+
+    #[test]
+    fn a_refusal_waits_for_a_changed_document_or_a_person_and_so_do_all_of_them() {
+        let no = || Failure::new(Reason::AccountRefused, "terms").retry(Retry::Never).fix("agree");
+        let given = kept(kept(wants(environment(), &["first", "second"])).fails(no())).fails(no());
+        assert_eq!((given.rest(), given.plan().fix), ((Reason::AccountRefused, None), vec!["agree".to_owned()]));
+        let given = given.changed(|_| {}).fails(no());
+        assert!(
+            matches!(given.act(), Effect::Acme(AcmeEffect::Register { issuer: name, .. }) if name == issuer("second"))
+        );
+        let given = given.fails(no()).asked();
+        assert!(matches!(given.step(), Step::Act(_)));
+    }
+
+    #[test]
+    fn an_issuer_that_stands_at_another_directory_gets_another_account() {
+        let given = kept(environment()).hears(News::Registered(account("first"))).changed(|spec| {
+            let Spec::Environment(spec) = spec else { panic!("an environment") };
+            spec.issuers[0].acme.as_mut().unwrap().directory = "https://elsewhere.example/dir".to_owned();
+        });
+        assert!(matches!(given.act(), Effect::Acme(AcmeEffect::Register { .. })));
+        assert_eq!(given.ready(), Ready::False(Reason::AccountPending));
+    }
+
+    #[test]
+    fn an_environment_claims_namespaces_accounts_and_zone() {
+        let given = kept(environment()).hears(News::Registered(account("first")));
+        let kinds: Vec<_> = Environment::claims(&given.view()).into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds, ["namespace", "acme-account", "cloudflare-zone"]);
+    }
+}

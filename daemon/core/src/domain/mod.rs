@@ -8,6 +8,8 @@ pub mod certificate;
 pub mod effect;
 pub mod environment;
 pub mod failure;
+#[cfg(test)]
+pub(crate) mod given;
 pub mod hostname;
 pub mod key;
 pub mod lot;

@@ -11,7 +11,7 @@ use claviger_config::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    effect::News,
+    effect::{Effect, News, Terms},
     failure::Failure,
     neighbours::{Neighbours, Share},
     plan::{Plan, Step},
@@ -62,6 +62,10 @@ pub trait Noun: Sized + Send + Sync + 'static {
     /// What its neighbours may know.
     fn share(_view: &View<'_, Self>) -> Option<Share> {
         None
+    }
+    /// What follows an effect when all goes well, so that a rehearsal can say what the whole way costs.
+    fn follow(_effect: &Effect) -> Vec<Terms> {
+        Vec::new()
     }
     /// Its public status.
     fn status(view: &Viewed<'_, Self>, common: CommonStatus) -> serde_json::Value;

@@ -201,3 +201,172 @@ pub struct Depth {
     /// Subjects out on a pass.
     pub running: usize,
 }
+
+#[cfg(test)]
+mod tests {
+    use claviger_config::{Kind, Reason, Span, desired::Surroundings};
+
+    use super::*;
+    use crate::domain::given::{NOW, surroundings};
+
+    fn name(name: &str) -> ObjectName {
+        ObjectName { kind: Kind::TlsCertificate, namespace: None, name: name.parse().unwrap() }
+    }
+
+    fn environment(name: &str) -> Option<EnvironmentName> {
+        Some(name.parse().unwrap())
+    }
+
+    fn ticket(lane: Lane) -> Ticket {
+        Ticket { lane, hurts: Moment::MAX, environment: environment("staging") }
+    }
+
+    fn budgets() -> Budgets {
+        let mut budgets = Budgets::default();
+        budgets.know(&surroundings());
+        budgets
+    }
+
+    fn rest(next: Option<Moment>) -> Plan {
+        Plan::rest(next, Reason::Issued)
+    }
+
+    fn in_line() -> Plan {
+        Plan { line: Some(Class::AcmeOrders), ..Plan::rest(None, Reason::BudgetSpent) }
+    }
+
+    /// Runs whatever is ready now, resting until somebody wakes it.
+    fn run(agenda: &mut Agenda, now: Moment) -> Vec<String> {
+        let mut run = Vec::new();
+        while let Next::Run(next) = agenda.next(&budgets(), now) {
+            run.push(next.name.to_string());
+            agenda.done(next, &rest(None), ticket(Lane::Scan), now);
+        }
+        run
+    }
+
+    #[test]
+    fn a_subject_runs_at_its_instant_and_not_before() {
+        let mut agenda = Agenda::default();
+        agenda.put(name("a"), NOW + Span::hours(1), ticket(Lane::Scan));
+        assert_eq!(agenda.next(&budgets(), NOW), Next::Idle(Some(NOW + Span::hours(1))));
+        assert_eq!(run(&mut agenda, NOW + Span::hours(1)), ["a"]);
+        assert_eq!(agenda.next(&budgets(), NOW + Span::days(1)), Next::Idle(None));
+    }
+
+    #[test]
+    fn the_earlier_of_two_instants_wins() {
+        let mut agenda = Agenda::default();
+        for hours in [2, 1, 3] {
+            agenda.put(name("a"), NOW + Span::hours(hours), ticket(Lane::Scan));
+        }
+        assert_eq!(agenda.next(&budgets(), NOW), Next::Idle(Some(NOW + Span::hours(1))));
+        assert_eq!(run(&mut agenda, NOW + Span::days(1)), ["a"], "and it runs once");
+    }
+
+    #[test]
+    fn a_subject_is_lent_to_one_pass_at_a_time() {
+        let mut agenda = Agenda::default();
+        agenda.put(name("a"), NOW, ticket(Lane::Scan));
+        agenda.put(name("b"), NOW, ticket(Lane::Scan));
+        assert_eq!(agenda.next(&budgets(), NOW), Next::Run(name("a")));
+        agenda.put(name("b"), NOW, ticket(Lane::Asked)); // due already, and put again with another ticket
+        agenda.put(name("a"), NOW, ticket(Lane::Asked));
+        assert_eq!(agenda.next(&budgets(), NOW), Next::Run(name("b")));
+        assert_eq!(agenda.next(&budgets(), NOW), Next::Idle(None), "both are out");
+        agenda.done(name("b"), &rest(None), ticket(Lane::Scan), NOW);
+        assert_eq!(agenda.next(&budgets(), NOW), Next::Idle(None));
+    }
+
+    #[test]
+    fn whoever_is_woken_while_out_runs_once_more() {
+        let mut agenda = Agenda::default();
+        agenda.put(name("a"), NOW, ticket(Lane::Scan));
+        assert_eq!(agenda.next(&budgets(), NOW), Next::Run(name("a")));
+        agenda.put(name("a"), NOW + Span::hours(9), ticket(Lane::Scan));
+        agenda.done(name("a"), &rest(Some(NOW + Span::days(1))), ticket(Lane::Scan), NOW);
+        assert_eq!(agenda.next(&budgets(), NOW), Next::Run(name("a")));
+    }
+
+    #[test]
+    fn a_more_urgent_lane_goes_first_also_for_whoever_is_due_already() {
+        let mut agenda = Agenda::default();
+        agenda.put(name("scan"), NOW, ticket(Lane::Scan));
+        agenda.put(name("renewal"), NOW, ticket(Lane::Renewal));
+        agenda.put(name("floor"), NOW, ticket(Lane::Floor));
+        assert_eq!(agenda.next(&budgets(), NOW), Next::Run(name("floor")));
+        agenda.put(name("scan"), NOW, ticket(Lane::Asked));
+        assert_eq!(agenda.next(&budgets(), NOW), Next::Run(name("scan")));
+    }
+
+    #[test]
+    fn no_lane_starves() {
+        let mut agenda = Agenda::default();
+        agenda.put(name("scan"), NOW, ticket(Lane::Scan));
+        for index in 0..100 {
+            agenda.put(name(&format!("floor-{index}")), NOW, ticket(Lane::Floor));
+        }
+        let place = run(&mut agenda, NOW).iter().position(|run| run == "scan").unwrap();
+        assert!(place < 20, "it ran as number {place}");
+    }
+
+    #[test]
+    fn environments_take_turns() {
+        let mut agenda = Agenda::default();
+        for index in 0..50 {
+            agenda.put(
+                name(&format!("big-{index}")),
+                NOW,
+                Ticket { environment: environment("big"), ..ticket(Lane::Renewal) },
+            );
+        }
+        agenda.put(name("small"), NOW, Ticket { environment: environment("small"), ..ticket(Lane::Renewal) });
+        let place = run(&mut agenda, NOW).iter().position(|run| run == "small").unwrap();
+        assert!(place < 3, "it ran as number {place}");
+    }
+
+    #[test]
+    fn within_a_line_whoever_hurts_first_goes_first() {
+        let mut agenda = Agenda::default();
+        for (index, days) in [30, 10, 20].into_iter().enumerate() {
+            let ticket = Ticket { hurts: NOW + Span::days(days), ..ticket(Lane::Renewal) };
+            agenda.put(name(&format!("ends-in-{days}-{index}")), NOW, ticket);
+        }
+        assert_eq!(run(&mut agenda, NOW), ["ends-in-10-1", "ends-in-20-2", "ends-in-30-0"]);
+    }
+
+    #[test]
+    fn only_the_head_of_a_budgets_line_is_woken_when_it_opens() {
+        let (mut agenda, mut budgets) = (Agenda::default(), budgets());
+        let at: Surroundings = surroundings();
+        budgets.shut(&at.name, Class::AcmeOrders, NOW + Span::hours(1));
+        for days in [30, 10, 20] {
+            let (name, ticket) =
+                (name(&format!("ends-in-{days}")), Ticket { hurts: NOW + Span::days(days), ..ticket(Lane::Renewal) });
+            agenda.put(name.clone(), NOW, ticket.clone());
+            assert_eq!(agenda.next(&budgets, NOW), Next::Run(name.clone()));
+            agenda.done(name, &in_line(), ticket, NOW);
+        }
+        assert_eq!(agenda.depth(), Depth { in_line: 3, ..Depth::default() });
+        assert_eq!(agenda.lines().map(|(_, _, length)| length).sum::<usize>(), 3);
+        assert_eq!(agenda.next(&budgets, NOW), Next::Idle(Some(NOW + Span::hours(1))));
+        let now = NOW + Span::hours(1);
+        assert_eq!(agenda.next(&budgets, now), Next::Run(name("ends-in-10")));
+        budgets.shut(&at.name, Class::AcmeOrders, now + Span::hours(1)); // it took the token
+        assert_eq!(agenda.next(&budgets, now), Next::Idle(Some(now + Span::hours(1))));
+        assert_eq!(agenda.depth(), Depth { in_line: 2, running: 1, ..Depth::default() });
+    }
+
+    #[test]
+    fn whoever_stands_in_a_line_is_woken_by_a_changed_document() {
+        let (mut agenda, mut budgets) = (Agenda::default(), budgets());
+        budgets.shut(&surroundings().name, Class::AcmeOrders, NOW + Span::days(7));
+        agenda.put(name("a"), NOW, ticket(Lane::Renewal));
+        assert_eq!(agenda.next(&budgets, NOW), Next::Run(name("a")));
+        agenda.done(name("a"), &in_line(), ticket(Lane::Renewal), NOW);
+        agenda.put(name("a"), NOW + Span::minutes(1), ticket(Lane::Asked));
+        assert_eq!(agenda.depth(), Depth { waiting: 1, ..Depth::default() });
+        assert_eq!(agenda.oldest_due(), Some(NOW + Span::minutes(1)));
+        assert_eq!(agenda.next(&budgets, NOW + Span::minutes(1)), Next::Run(name("a")));
+    }
+}

@@ -94,3 +94,80 @@ impl Board {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use claviger_config::Reason;
+
+    use super::*;
+    use crate::domain::given::{ARN, account};
+
+    fn staging() -> EnvironmentName {
+        "staging".parse().unwrap()
+    }
+
+    fn certificate(name: &str) -> ObjectName {
+        ObjectName { kind: Kind::TlsCertificate, namespace: None, name: name.parse().unwrap() }
+    }
+
+    fn issuers(names: &[&str]) -> BTreeSet<IssuerName> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn demand(board: &mut Board, from: &str, names: &[&str]) -> Option<Wakes> {
+        board.tell(&staging(), &certificate(from), Share::Demand(issuers(names), None))
+    }
+
+    #[test]
+    fn a_key_that_can_be_used_now_wakes_everybody_once() {
+        let (mut board, key) = (Board::default(), certificate("wrapping"));
+        let tell = |board: &mut Board, key_seen| board.tell(&staging(), &key, Share::Key(key_seen));
+        assert_eq!(tell(&mut board, Err(Reason::NotObserved)), Some(Wakes::Everybody));
+        assert_eq!(tell(&mut board, Ok(ARN.to_owned())), Some(Wakes::Everybody));
+        assert_eq!(tell(&mut board, Ok(ARN.to_owned())), None);
+        assert_eq!(board.neighbours(Some(&staging())).wrapping_key(), Some(ARN));
+        assert_eq!(board.neighbours(None).wrapping_key(), None);
+    }
+
+    #[test]
+    fn a_wish_that_is_new_wakes_the_environment_and_goes_with_the_last_who_had_it() {
+        let mut board = Board::default();
+        assert_eq!(demand(&mut board, "a", &["first"]), Some(Wakes::Environment));
+        assert_eq!(demand(&mut board, "b", &["first", "second"]), Some(Wakes::Environment));
+        assert_eq!(demand(&mut board, "b", &["first"]), None);
+        assert_eq!(board.neighbours(Some(&staging())).demand, issuers(&["first"]));
+        board.forget(&staging(), &certificate("a"));
+        assert_eq!(board.neighbours(Some(&staging())).demand, issuers(&["first"]));
+        board.forget(&staging(), &certificate("b"));
+        assert!(board.neighbours(Some(&staging())).demand.is_empty());
+    }
+
+    #[test]
+    fn a_new_account_wakes_certificates_and_its_thumbprint_answers_for_it() {
+        let (mut board, from) = (Board::default(), certificate("staging"));
+        let accounts = || Share::Accounts([("first".parse().unwrap(), account("first"))].into(), BTreeMap::new());
+        assert_eq!(board.tell(&staging(), &from, accounts()), Some(Wakes::Certificates));
+        assert_eq!(board.tell(&staging(), &from, accounts()), None);
+        assert_eq!(board.thumbprint(&staging(), &"first".parse().unwrap()), Some("thumbprint"));
+    }
+
+    #[test]
+    fn it_is_known_where_an_order_in_flight_is() {
+        let (mut board, web) = (Board::default(), certificate("web"));
+        let mut tell = |order: Option<&str>| {
+            let order = order.map(|order| order.parse().unwrap());
+            board.tell(&staging(), &web, Share::Demand(issuers(&["first"]), order));
+            board.order_at(&web).map(ToString::to_string)
+        };
+        assert_eq!(tell(Some("first")).as_deref(), Some("first"));
+        assert_eq!(tell(None), None);
+    }
+
+    #[test]
+    fn each_wakes_those_who_wait_for_it() {
+        let woken = |wakes: Wakes| Kind::ALL.into_iter().filter(move |kind| wakes.wakes(*kind)).collect::<Vec<_>>();
+        assert_eq!(woken(Wakes::Certificates), [Kind::TlsCertificate]);
+        assert_eq!(woken(Wakes::Environment), [Kind::Environment]);
+        assert_eq!(woken(Wakes::Everybody), [Kind::Environment, Kind::TlsCertificate]);
+    }
+}

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     domain::{
         budget::Budgets,
-        effect::{Class, Effect},
+        effect::{Class, Effect, Terms},
         failure::{Done, Failure, Retry, Stops},
         noun::{Noun, OutOfTurn, View, Viewed},
         plan::{self, Plan, Step},
@@ -171,6 +171,8 @@ pub struct Explained {
 pub struct Rehearsed {
     /// The effects that would follow, the first one first.
     pub effects: Vec<Effect>,
+    /// What follows them when all goes well.
+    pub then: Vec<Terms>,
     /// The generation and revision that it was thought through on.
     pub generation: u64,
     /// The revision in the store.
@@ -527,9 +529,10 @@ impl<N: Noun> Keeper<N> {
         kept.seen.record.ask = before;
         let plan = plan?;
         let effects = if let Step::Act(effect) = &plan.step { vec![effect.clone()] } else { Vec::new() };
+        let then = effects.last().map_or_else(Vec::new, N::follow);
         let rests = effects.is_empty().then(|| (plan.reason, plan.message.clone()));
         let revision = kept.stored.as_ref().map_or(0, |stored| stored.version.0);
-        Some(Rehearsed { effects, generation: kept.seen.record.generation, revision, rests })
+        Some(Rehearsed { effects, then, generation: kept.seen.record.generation, revision, rests })
     }
 
     /// How many subjects are known.

@@ -13,7 +13,7 @@ use aws_config::{
     sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_kms::Client;
+use aws_sdk_kms::{Client, config::IdentityCache};
 use aws_smithy_http_client::{
     Builder, ConnectorBuilder,
     proxy::ProxyConfig,
@@ -43,6 +43,13 @@ pub(super) struct Patience {
     pub(super) connect: Duration,
     pub(super) read: Duration,
     pub(super) operation: Duration,
+}
+
+impl Patience {
+    /// Longer than one call to STS, so that its own time-out says who did not answer.
+    fn sign_in(self) -> Duration {
+        self.connect + self.connect + self.read
+    }
 }
 
 impl Default for Patience {
@@ -88,7 +95,8 @@ impl Clients {
         let endpoints = &self.options.endpoints;
         let base = self.base(region.clone(), endpoints.kms.get(&kms.region));
         let config = aws_sdk_kms::config::Builder::from(&base)
-            .credentials_provider(self.credentials(at, self.base(region, endpoints.sts.get(&kms.region))).await);
+            .credentials_provider(self.credentials(at, self.base(region, endpoints.sts.get(&kms.region))).await)
+            .identity_cache(IdentityCache::lazy().load_timeout(self.patience.sign_in()).build());
         let client = Client::from_conf(config.build());
         Namespace::new(at, identity(kms), client, Arc::clone(&self.options), self.last(&at.name).as_deref())
     }

@@ -168,7 +168,7 @@ impl Fault {
         let status = answer.status().as_u16();
         match said.code() {
             Some(code) => Self::Refused(Refused {
-                code: code.to_owned(),
+                code: code.chars().take(LONGEST_CODE).collect(),
                 status,
                 message: shortened(said.message().unwrap_or_default()),
                 request: said.request_id().map(str::to_owned),
@@ -216,6 +216,10 @@ impl Fault {
             }
             Self::NotSent(text) => Failure::new(Reason::KmsUnreachable, format!("{call}: it was not sent: {text}"))
                 .fix("see whether this machine reaches AWS KMS, and whether `endpoints.kms` is right"),
+            // What a parser says of a data key that it could not read could show a part of it.
+            Self::NotUnderstood(_) if asked.operation.is_secret() => {
+                Failure::new(Reason::AnswerNotUnderstood, format!("{call}: the answer is not what AWS specifies"))
+            }
             Self::NotUnderstood(text) => {
                 Failure::new(Reason::AnswerNotUnderstood, format!("{call}: {text}")).maybe_done()
             }
@@ -298,6 +302,7 @@ fn with_fix(failure: Failure, asked: &Asked<'_>) -> Failure {
         Reason::KeyPendingDeletion => failure
             .fix(format!("aws kms cancel-key-deletion --key-id {key}"))
             .fix(format!("aws kms enable-key --key-id {key}")),
+        Reason::KeyUnavailable => failure.fix(format!("see what became of it: aws kms describe-key --key-id {key}")),
         Reason::KmsLimitExceeded => failure
             .fix("raise the quota in Service Quotas, or remove what is no longer needed")
             .fix("then let claviger try again: clavigerctl renew"),
@@ -341,6 +346,8 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 const LONGEST: usize = 800;
+/// A code is a label of metrics.
+const LONGEST_CODE: usize = 64;
 
 /// No connection was made, so nothing was sent. What cannot be told apart counts as sent.
 fn never_connected(error: &(dyn Error + 'static)) -> bool {

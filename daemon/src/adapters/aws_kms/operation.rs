@@ -52,4 +52,9 @@ impl Operation {
     pub(super) const fn changes(self) -> bool {
         matches!(self.class(), Class::KmsChanges)
     }
+
+    /// Whether its answer holds a data key in the clear.
+    pub(super) const fn is_secret(self) -> bool {
+        matches!(self.class(), Class::KmsSymmetric)
+    }
 }

@@ -31,8 +31,10 @@ pub(super) enum SignIn {
 impl SignIn {
     /// Finds the loss of credentials among the causes of an error.
     pub(super) fn within(error: &(dyn Error + 'static)) -> Option<Self> {
-        let credentials = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
-        Some(Self::of(credentials))
+        match causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
+            Some(credentials) => Some(Self::of(credentials)),
+            None => causes(error).any(took_too_long).then(|| Self::Unreachable(told(error))),
+        }
     }
 
     fn of(error: &CredentialsError) -> Self {
@@ -74,6 +76,11 @@ impl SignIn {
             }
         }
     }
+}
+
+/// The SDK's own end to the search for credentials; its type has no name outside.
+fn took_too_long(cause: &(dyn Error + 'static)) -> bool {
+    cause.to_string().starts_with("identity resolver timed out")
 }
 
 fn reason(code: &str) -> Reason {

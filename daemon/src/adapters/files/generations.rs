@@ -23,7 +23,7 @@ use rustix::{
         AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, fchmod, fstat, fsync, mkdirat, openat, readlinkat, renameat,
         renameat_with, statat, symlinkat, unlinkat,
     },
-    io::{Errno, Result, write},
+    io::{Errno, Result, retry_on_intr, write},
 };
 
 use super::pair::Files;
@@ -91,16 +91,24 @@ impl Place {
         let number = self.generations()?.iter().map(|known| known.number).max().unwrap_or(0) + 1;
         let fingerprint = files.fingerprint.chars().take(FINGERPRINT).collect();
         let generation = Generation { number, fingerprint };
-        mkdirat(&self.parent, self.folder_name(&generation), Mode::RWXU)?;
-        let folder = self.open(&generation)?;
+        if let Err(errno) = self.write(&generation, files, modes) {
+            // A disk that stays full must not fill up with halves.
+            let _ = self.remove(&self.folder_name(&generation));
+            return Err(errno);
+        }
+        Ok(generation)
+    }
+
+    fn write(&self, generation: &Generation, files: &Files, modes: Modes) -> Result<()> {
+        mkdirat(&self.parent, self.folder_name(generation), Mode::RWXU)?;
+        let folder = self.open(generation)?;
         // Whatever the umask took away.
         fchmod(&folder, modes.folder)?;
         for (name, content) in NAMES.iter().zip([files.key.as_str(), &files.chain, &files.issuers]) {
             write_file(folder.as_fd(), name, content.as_bytes(), modes.files)?;
         }
         fsync(&folder)?;
-        fsync(&self.parent)?;
-        Ok(generation)
+        fsync(&self.parent)
     }
 
     /// Puts a delivery into service, once [`Self::clear_next`] has made way. A folder that stood there before is moved aside whole;
@@ -143,14 +151,17 @@ impl Place {
         let (parent, next) = (&self.parent, self.next());
         match renameat_with(parent, &next, parent, &self.name, RenameFlags::EXCHANGE) {
             Ok(()) => self.set_aside(&next),
-            // Not on this kind of volume: two steps. A crash between them leaves the place empty, and the delivery is made again.
-            Err(Errno::INVAL | Errno::NOSYS) => {
-                let aside = self.set_aside(&self.name)?;
-                renameat(parent, next, parent, &self.name)?;
-                Ok(aside)
-            }
+            // Not on this kind of volume.
+            Err(Errno::INVAL | Errno::NOSYS) => self.exchange_in_two_steps(),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// A crash between the two steps leaves the place empty, and the delivery is made again.
+    pub(super) fn exchange_in_two_steps(&self) -> Result<String> {
+        let aside = self.set_aside(&self.name)?;
+        renameat(&self.parent, self.next(), &self.parent, &self.name)?;
+        Ok(aside)
     }
 
     /// Clears away what a delivery that was cut short left at the name of the next link: a link, or the folder that it had just
@@ -224,7 +235,10 @@ fn write_file(folder: BorrowedFd<'_>, name: &str, content: &[u8], mode: Mode) ->
     let file = openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?;
     let mut rest = content;
     while !rest.is_empty() {
-        rest = &rest[write(&file, rest)?..];
+        match retry_on_intr(|| write(&file, rest))? {
+            0 => return Err(Errno::IO),
+            written => rest = &rest[written..],
+        }
     }
     fchmod(&file, mode)?;
     fsync(&file)

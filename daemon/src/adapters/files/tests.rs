@@ -331,6 +331,24 @@ async fn a_crash_while_a_folder_is_moved_aside_loses_nothing() {
 }
 
 #[tokio::test]
+async fn where_a_volume_cannot_swap_two_names_it_takes_two_steps() {
+    let (world, new) = (World::new(), issued());
+    fs::create_dir(world.path("web")).unwrap();
+    fs::write(world.path("web/dhparam.pem"), "somebody's").unwrap();
+    let place = world.place("web");
+    drop(place.prepare(&new.files(), PRIVATE).unwrap());
+    symlink(format!(".web.{}-1", &new.chain.fingerprint[..16]), world.path(".web.next")).unwrap();
+    assert_eq!(place.exchange_in_two_steps().unwrap(), ".web.before-1");
+    assert_eq!(world.look(&web()).await, new.pair());
+    assert_eq!(world.read(".web.before-1/dhparam.pem"), "somebody's");
+    // A crash between the two steps.
+    fs::rename(world.path("web"), world.path(".web.next")).unwrap();
+    assert_eq!(world.look(&web()).await, OutletSeen::Empty);
+    world.deliver(&web(), &new).await.unwrap();
+    assert_eq!(world.look(&web()).await, new.pair());
+}
+
+#[tokio::test]
 async fn an_open_key_of_somebody_else_is_not_taken_for_a_pair() {
     let (world, old) = (World::new(), issued());
     fs::create_dir(world.path("web")).unwrap();
@@ -442,6 +460,40 @@ async fn two_deliveries_at_once_leave_one_whole_pair() {
         let seen = world.look(&web()).await;
         assert!(seen == one.pair() || seen == other.pair());
     }
+}
+
+/// The other half of the next test: runs where SIGXFSZ is ignored, so that a limit acts like a full disk.
+#[tokio::test]
+async fn daemon_whose_disk_is_full() {
+    if std::env::var_os("CLAVIGER_TEST_FULL").is_none() {
+        return;
+    }
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let (world, old, new) = (World::new(), issued(), issued());
+    world.deliver(&web(), &old).await.unwrap();
+    let (entries, was) = (world.entries(), getrlimit(Resource::Fsize));
+    // Nothing, half the key, the key but half the chain.
+    for fits in [0, 100, 500] {
+        setrlimit(Resource::Fsize, Rlimit { current: Some(fits), ..was }).unwrap();
+        let failure = world.deliver(&web(), &new).await.unwrap_err();
+        assert!(failure.message.contains("what was in service stays"), "{}", failure.message);
+        setrlimit(Resource::Fsize, was).unwrap();
+        assert_eq!(world.look(&web()).await, old.pair(), "{fits} bytes");
+        assert_eq!(world.entries(), entries, "{fits} bytes: no half is left");
+    }
+    world.deliver(&web(), &new).await.unwrap();
+    assert_eq!(world.look(&web()).await, new.pair());
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_pair_and_no_halves() {
+    let child = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\" --exact adapters::files::tests::daemon_whose_disk_is_full"])
+        .arg(std::env::current_exe().unwrap())
+        .env("CLAVIGER_TEST_FULL", "1")
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
 }
 
 /// Where nothing can be written: root passes every mode, so the folder is a file system that refuses.

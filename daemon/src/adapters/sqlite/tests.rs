@@ -235,6 +235,20 @@ async fn a_refused_commit_spoils_none_of_its_batch() {
 }
 
 #[tokio::test]
+async fn work_that_fails_half_way_leaves_nothing_behind() {
+    let place = Place::new();
+    let store = place.open();
+    let half = store.change("write half", |connection| -> Result<(), Trouble> {
+        DOCUMENTS.put(connection, &["half".to_owned().into(), vec![1].into()])?;
+        Err(Failure::new(Reason::StoreFailed, "no").into())
+    });
+    let whole = store.keep_accepted(vec![("whole".to_owned(), Some(vec![2]))]);
+    let answers = as_one_batch(&store, vec![half, whole]).await;
+    assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(store.accepted().await.unwrap(), [("whole".to_owned(), vec![2])]);
+}
+
+#[tokio::test]
 async fn a_commit_that_nobody_waits_for_any_more_is_done_all_the_same() {
     let place = Place::new();
     let store = place.open();

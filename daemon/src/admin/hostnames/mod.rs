@@ -144,15 +144,10 @@ pub(super) async fn put(admin: Arc<Admin>, call: Call) -> Result<Response, Probl
         validation: asked.validation,
         reference: asked.reference,
     };
-    let same = before.as_ref().is_some_and(|row| row.entry == entry);
-    let row = if same {
-        before.clone().map_or_else(|| named_gone(&named), Ok)?
-    } else {
-        written(&admin, &call, &named, entry).await?
+    let row = match before.clone().filter(|row| row.entry == entry) {
+        Some(same) => same,
+        None => written(&admin, &call, &named, entry).await?,
     };
-    if let Some(name) = admin.shared.documents.put_row(&row).filter(|_| !same) {
-        admin.shared.driver.put(name);
-    }
     let status = if before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     json(status, &view::view(&admin, &named.at, &Objects::default(), &row)?)
 }
@@ -160,7 +155,11 @@ pub(super) async fn put(admin: Arc<Admin>, call: Call) -> Result<Response, Probl
 async fn written(admin: &Admin, call: &Call, named: &Named, entry: HostnameEntry) -> Result<HostnameRow, Problem> {
     let line = line(call, "hostname.put", named)?;
     let write = async { Ok(admin.shared.store.put_hostname(entry, admin.now()).await?) };
-    admin.journalled(line, write).await
+    let row = admin.journalled(line, write).await?;
+    if let Some(name) = admin.shared.documents.put_row(&row) {
+        admin.shared.driver.put(name);
+    }
+    Ok(row)
 }
 
 /// No longer asks for a host name. Twice is once.
@@ -215,10 +214,6 @@ pub(super) async fn list(admin: Arc<Admin>, call: Call) -> Result<Response, Prob
     let items: Vec<_> = rows.iter().map(|row| view::view(&admin, &at, &objects, row)).collect::<Result<_, _>>()?;
     let next = items.last().filter(|_| more).map(|last| last.hostname.to_string());
     json(StatusCode::OK, &List { next, ..List::whole(items) })
-}
-
-fn named_gone(named: &Named) -> Result<HostnameRow, Problem> {
-    Err(errors::bug("a row was there and is not", &named.hostname))
 }
 
 /// The line of the journal for what a caller changes in the ledger. It has no intent of a record: none exists yet.

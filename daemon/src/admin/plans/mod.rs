@@ -11,7 +11,10 @@ use claviger_config::{
     admin::{ExecuteRequest, PlanCost, PlanRequest, PlanView, Verb},
 };
 use claviger_core::{
-    domain::{effect::Effect, record::Ask},
+    domain::{
+        effect::{Effect, Terms},
+        record::Ask,
+    },
     ports::{Actor, Entry, Source},
     reconcile::pass::{PassError, Rehearsed},
 };
@@ -57,8 +60,9 @@ pub(super) async fn make(admin: Arc<Admin>, call: Call) -> Result<Response, Prob
     let hash = hash(asked.verb, &asked.object, &rehearsed)?;
     let expires = now + LASTS;
     admin.plans.keep(hash.clone(), Held { verb: asked.verb, object: asked.object, expires }, now);
-    let effects = rehearsed.effects.iter().map(|effect| effect.terms().word.to_owned()).collect();
-    let plan = PlanView { hash, effects, cost: cost(&rehearsed.effects), expires: expires.to_second() };
+    let way: Vec<Terms> = rehearsed.effects.iter().map(Effect::terms).chain(rehearsed.then.iter().copied()).collect();
+    let effects = way.iter().map(|terms| terms.word.to_owned()).collect();
+    let plan = PlanView { hash, effects, cost: cost(&way), expires: expires.to_second() };
     json(StatusCode::OK, &plan)
 }
 
@@ -172,9 +176,9 @@ fn hash(verb: Verb, object: &ObjectName, rehearsed: &Rehearsed) -> Result<String
     Ok(sha256(canonical::text(&plan).as_bytes()))
 }
 
-fn cost(effects: &[Effect]) -> Vec<PlanCost> {
+fn cost(way: &[Terms]) -> Vec<PlanCost> {
     let mut calls: BTreeMap<&str, u32> = BTreeMap::new();
-    for class in effects.iter().flat_map(|effect| effect.terms().pays) {
+    for class in way.iter().flat_map(|terms| terms.pays) {
         *calls.entry(class.word()).or_default() += 1;
     }
     calls.into_iter().map(|(budget, calls)| PlanCost { budget: budget.to_owned(), calls }).collect()

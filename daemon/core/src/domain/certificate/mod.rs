@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::renewal::Renewal;
 use super::{
-    effect::{Effect, Issued, KeyUse, News, OutletEffect, OutletSeen, Query, SealedKey, Stage},
+    effect::{Effect, Issued, KeyUse, News, OutletEffect, OutletSeen, Query, SealedKey, Stage, Terms},
     failure::Failure,
     neighbours::Share,
     noun::{Noun, OutOfTurn, Ready, Rule, View, Viewed},
@@ -225,6 +225,10 @@ impl Noun for Certificate {
         let order = view.seen.record.memory.order.as_ref().map(|order| order.issuer.clone());
         let refused = view.wanted.refusal.is_some();
         Some(Share::Demand(if refused { BTreeSet::new() } else { issue::issuer_names(view) }, order))
+    }
+
+    fn follow(effect: &Effect) -> Vec<Terms> {
+        issue::follow(effect)
     }
 
     fn status(view: &Viewed<'_, Self>, common: CommonStatus) -> serde_json::Value {

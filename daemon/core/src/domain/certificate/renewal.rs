@@ -112,3 +112,163 @@ fn ceiling(chain: &Chain) -> Moment {
     let life = chain.not_after.since(chain.not_before);
     chain.not_before + Span(life.0 / 20).min(Span::days(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{
+        certificate::Certificate,
+        effect::{AcmeEffect, Effect, News},
+        given::{self, Given, NOW, chain, glance, serving, serving_for},
+        plan::Step,
+    };
+
+    /// Issued and delivered for so many days; the CA has not been asked for a window yet.
+    fn delivered(days: i64) -> Given<Certificate> {
+        given::deliver(given::issue(glance(given::certificate()), "key-1", days))
+    }
+
+    fn suggestion(start: Moment, end: Moment) -> Option<Window> {
+        Some(Window { start, end, ask_again: NOW + Span::hours(6), explanation_url: Some("https://why".to_owned()) })
+    }
+
+    fn told(given: Given<Certificate>, start: Moment, end: Moment) -> Given<Certificate> {
+        given.hears(News::Window(suggestion(start, end)))
+    }
+
+    fn at(given: &Given<Certificate>) -> Moment {
+        given.seen.record.memory.renewal.as_ref().unwrap().at
+    }
+
+    fn day(n: i64) -> Moment {
+        NOW + Span::days(n)
+    }
+
+    #[test]
+    fn without_a_suggestion_two_thirds_of_the_lifetime_pass_and_half_below_ten_days() {
+        for (days, share) in [(90, 60.0), (45, 30.0), (10, 6.67), (6, 3.0)] {
+            let passed = at(&serving_for(days, &["nginx"])).since(NOW).0 as f64 / 86_400_000.0;
+            assert!((passed - share).abs() < 0.15, "{days} days: renewed after {passed}");
+        }
+        assert_eq!(serving().seen.record.memory.renewal.unwrap().source, RenewalSource::Lifetime);
+    }
+
+    #[test]
+    fn the_instant_is_absolute_and_outlives_a_restart() {
+        let given = serving();
+        let before = at(&given);
+        let given = glance(given.later(Span::days(59)).restarted()).hears(News::Window(None));
+        assert_eq!(at(&given), before);
+        assert_eq!(given.reason(), Reason::Issued);
+        let given = glance(given.at(before)).hears(News::Window(None));
+        assert_eq!(given.reason(), Reason::RenewalDue);
+    }
+
+    #[test]
+    fn an_instant_in_the_window_of_the_ca_is_drawn_once_and_kept_while_the_window_stays() {
+        let given = told(delivered(90), day(50), day(52));
+        let chosen = at(&given);
+        assert!((day(50)..day(52)).contains(&chosen));
+        let renewal = given.seen.record.memory.renewal.clone().unwrap();
+        assert_eq!((renewal.source, renewal.explanation_url.as_deref()), (RenewalSource::Ari, Some("https://why")));
+        let given = told(glance(given.later(Span::hours(7)).restarted()), day(50), day(52));
+        assert_eq!(at(&given), chosen);
+        let given = told(glance(given.later(Span::days(1))), day(10), day(11));
+        assert!((day(10)..day(11)).contains(&at(&given)), "the CA moved the window");
+    }
+
+    #[test]
+    fn a_renewal_says_what_it_replaces() {
+        let given = told(delivered(90), day(50), day(52));
+        let due = at(&given);
+        let given = told(glance(given.at(due)), day(50), day(52));
+        let algorithm = claviger_config::KeyAlgorithm::EcdsaP256;
+        let key = News::KeySealed(crate::domain::effect::KeyUse::Certificate, given::sealed("key-2", algorithm));
+        let Effect::Acme(AcmeEffect::OpenOrder { replaces, .. }) = given.hears(key).act() else { panic!("an order") };
+        assert_eq!(replaces.as_deref(), Some("id-key-1"));
+    }
+
+    #[test]
+    fn a_window_in_the_past_renews_at_once_but_never_in_a_circle() {
+        let given = told(glance(serving().later(Span::days(20))), day(-10), day(-9));
+        assert_eq!(given.reason(), Reason::RenewalDue);
+        let given = given::deliver(given::issue(given, "key-2", 90));
+        let given = told(given, day(-10), day(-9)).noted();
+        assert_eq!((given.reason(), at(&given)), (Reason::Issued, day(21)), "a day for a new certificate");
+    }
+
+    #[test]
+    fn the_floor_overrules_a_window_that_comes_too_late() {
+        let given = told(delivered(90), day(400), day(401));
+        assert_eq!(at(&given), day(90) - Span(Span::days(90).0 / 20));
+    }
+
+    #[test]
+    fn a_window_that_ends_before_it_begins_counts_as_no_answer() {
+        let given = told(delivered(90), day(50), day(49));
+        assert_eq!(given.seen.record.memory.renewal.as_ref().unwrap().source, RenewalSource::Lifetime);
+        assert_eq!(given.seen.facts.window_again, Some(NOW + Span::hours(6)));
+    }
+
+    #[test]
+    fn the_ca_is_asked_again_when_it_says_within_a_minute_and_a_day() {
+        for (asked, kept) in [(Span::days(400), Span::days(1)), (Span(-5), Span::minutes(1))] {
+            let window = Window { ask_again: NOW + asked, ..suggestion(day(50), day(51)).unwrap() };
+            let given = delivered(90).hears(News::Window(Some(window)));
+            assert_eq!(given.seen.facts.window_again, Some(NOW + kept));
+        }
+    }
+
+    #[test]
+    fn renewal_goes_on_without_an_answer() {
+        let down = Failure::new(Reason::AcmeUnreachable, "no answer");
+        let given = delivered(90).fails(down.clone());
+        assert!(given.seen.record.trouble.is_none());
+        assert_eq!((given.reason(), given.seen.facts.window_again), (Reason::Issued, Some(NOW + Span::hours(6))));
+        let given = told(delivered(90), day(50), day(52));
+        let chosen = at(&given);
+        let given = glance(given.later(Span::hours(7))).fails(down.retry(Retry::At(day(100))));
+        assert_eq!(at(&given), chosen, "a suggestion that was heard before stays");
+        assert_eq!(given.seen.facts.window_again, Some(given.now + Span::days(1)));
+    }
+
+    #[test]
+    fn an_adopted_certificate_near_its_end_is_renewed_at_once() {
+        let mut given = glance(given::certificate());
+        let issued = crate::domain::effect::Issued {
+            chain: chain("key-1", day(-88), 90),
+            key: given::sealed("key-1", claviger_config::KeyAlgorithm::EcdsaP256),
+            issuer: None,
+            profile: None,
+            at: NOW,
+        };
+        delivery::adopted(&mut given.seen, &Step::Rest, Some(issued));
+        assert_eq!(at(&given), NOW);
+        let given = told(given::deliver(given), day(-30), day(-29));
+        assert_eq!(given.reason(), Reason::RenewalDue);
+    }
+
+    #[test]
+    fn a_certificate_without_an_account_at_its_issuer_rests_and_is_not_busy() {
+        let mut given = serving();
+        given.neighbours.accounts.clear();
+        let given = glance(given.later(Span::days(2)));
+        assert_eq!(given.rest(), (Reason::Issued, Some(given.now + Span::hours(1))));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_ca_suggests_there_is_time_left(
+            days in 1_i64..400, start in -400_i64..800, width in -10_i64..100, seed: u64,
+        ) {
+            let mut given = delivered(days);
+            given.seen.record.seed = seed;
+            let given = told(given, day(start), day(start + width));
+            let life = Span::days(days).0;
+            prop_assert!(at(&given) >= NOW + Span(life / 20).min(Span::days(1)));
+            prop_assert!(at(&given) <= NOW + Span(life - life / 20));
+        }
+    }
+}

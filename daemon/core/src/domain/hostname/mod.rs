@@ -15,7 +15,7 @@ use claviger_config::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    effect::{DnsAnswer, EdgeSettings, HostnameSeen, News, Query},
+    effect::{DnsAnswer, EdgeEffect, EdgeSettings, Effect, HostnameSeen, News, Query},
     failure::Failure,
     noun::{Noun, OutOfTurn, Ready, Rule, View, Viewed, explained},
     plan::Step,
@@ -114,9 +114,17 @@ impl Noun for Hostname {
     }
 
     fn bears(seen: &mut Seen<Self>, step: &Step, _failure: &Failure, now: Moment) -> bool {
-        let Step::Look(Query::Records { .. }) = step else { return false };
-        (seen.facts.answers, seen.facts.answered_at) = (Vec::new(), Some(now)); // unknown, not missing
-        true
+        match step {
+            Step::Look(Query::Records { .. }) => {
+                (seen.facts.answers, seen.facts.answered_at) = (Vec::new(), Some(now)); // unknown, not missing
+                true
+            }
+            Step::Act(Effect::Edge(EdgeEffect::Create { .. })) => {
+                seen.facts.seen = None; // looked for before it is tried again
+                false
+            }
+            _ => false,
+        }
     }
 
     fn hurts(view: &View<'_, Self>) -> Option<Moment> {

@@ -160,3 +160,125 @@ fn text(
         checked_at: at,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        effect::News,
+        given::{Given, hostname, hostname_seen},
+    };
+
+    const NAME: &str = "shop.customer.example";
+    const TARGET: &str = "saas.example.com";
+
+    fn answer(name: &str, r#type: RecordType, values: Option<&[&str]>) -> DnsAnswer {
+        let values = values.map(|values| values.iter().map(|value| (*value).to_owned()).collect());
+        DnsAnswer { question: DnsQuestion { name: name.to_owned(), r#type }, values, server: "10.0.0.1".to_owned() }
+    }
+
+    fn verdict(answers: &[DnsAnswer]) -> Verdict {
+        pointing(answers, NAME, TARGET).0
+    }
+
+    /// Seen at the edge like that, DNS not asked yet.
+    fn seen(found: HostnameSeen) -> Given<Hostname> {
+        hostname().hears(News::Hostname(Some(Box::new(found))))
+    }
+
+    #[test]
+    fn a_cname_to_the_target_is_as_it_must_be() {
+        assert_eq!(verdict(&[answer(NAME, RecordType::Cname, Some(&[TARGET]))]), Verdict::Ok);
+    }
+
+    #[test]
+    fn an_apex_is_compared_by_its_addresses() {
+        let apex = |ours: &[&str]| {
+            [
+                answer(NAME, RecordType::Cname, Some(&[])),
+                answer(NAME, RecordType::A, Some(&["192.0.2.1", "192.0.2.2"])),
+                answer(NAME, RecordType::Aaaa, Some(&[])),
+                answer(TARGET, RecordType::A, Some(ours)),
+                answer(TARGET, RecordType::Aaaa, Some(&[])),
+            ]
+        };
+        assert_eq!(verdict(&apex(&["192.0.2.2", "192.0.2.1"])), Verdict::Ok);
+        assert_eq!(verdict(&apex(&["192.0.2.1"])), Verdict::Conflict);
+    }
+
+    #[test]
+    fn nothing_there_is_to_be_added_and_something_else_is_in_the_way() {
+        let with = |aliases: &[&str], addresses: &[&str]| {
+            verdict(&[
+                answer(NAME, RecordType::Cname, Some(aliases)),
+                answer(NAME, RecordType::A, Some(addresses)),
+                answer(NAME, RecordType::Aaaa, Some(&[])),
+            ])
+        };
+        assert_eq!(with(&[], &[]), Verdict::Add);
+        assert_eq!(with(&["other.example"], &[]), Verdict::Conflict);
+        assert_eq!(with(&[], &["192.0.2.1"]), Verdict::Conflict);
+    }
+
+    #[test]
+    fn a_question_that_nobody_answered_is_unknown() {
+        assert_eq!(verdict(&[]), Verdict::Unknown);
+        assert_eq!(verdict(&[answer(NAME, RecordType::Cname, None)]), Verdict::Unknown);
+        let halves = [answer(NAME, RecordType::Cname, Some(&[])), answer(NAME, RecordType::A, None)];
+        assert_eq!(verdict(&halves), Verdict::Unknown);
+    }
+
+    #[test]
+    fn caa_is_looked_for_from_the_name_upwards_and_the_nearest_counts() {
+        let caa = |near: Option<&[&str]>, far: &[&str]| {
+            let given = seen(hostname_seen("active", "pending_validation")).hears(News::Records(vec![
+                answer(NAME, RecordType::Caa, near),
+                answer("customer.example", RecordType::Caa, Some(far)),
+            ]));
+            forbidding_caa(&given.view()).map(|(name, _)| name)
+        };
+        let (ours, theirs): (&[&str], &[&str]) = (&["0 issue \"letsencrypt.org\""], &["0 issue \";\""]);
+        assert_eq!(caa(Some(&[]), theirs).as_deref(), Some("customer.example"));
+        assert_eq!(caa(Some(ours), theirs), None);
+        assert_eq!(caa(Some(theirs), ours).as_deref(), Some(NAME));
+        assert_eq!(caa(None, theirs), None, "unknown: nothing can be said");
+        assert_eq!(caa(Some(&["0 iodef \"mailto:a@customer.example\""]), theirs), None, "only `issue` forbids");
+    }
+
+    #[test]
+    fn proofs_are_asked_and_shown_only_until_it_serves() {
+        let mut found = hostname_seen("pending", "pending_validation");
+        found.ownership = Some(("_cf-custom-hostname.shop.customer.example".to_owned(), "token".to_owned()));
+        found.certificate.as_mut().unwrap().txt =
+            vec![("_acme-challenge.shop.customer.example".to_owned(), "proof".to_owned())];
+        let given = seen(found.clone());
+        let asked: Vec<_> = questions(&given.view()).into_iter().map(|question| question.r#type).collect();
+        assert!(asked.contains(&RecordType::Txt) && asked.contains(&RecordType::Caa));
+        let given = given.hears(News::Records(vec![
+            answer("_cf-custom-hostname.shop.customer.example", RecordType::Txt, Some(&["token"])),
+            answer("_acme-challenge.shop.customer.example", RecordType::Txt, Some(&["old"])),
+        ]));
+        let records = given.shown(shown);
+        let told: Vec<_> = records.iter().map(|record| (record.purpose, record.optional, record.verdict)).collect();
+        assert_eq!(
+            told,
+            [
+                (RecordPurpose::Traffic, false, Verdict::Unknown),
+                (RecordPurpose::Ownership, true, Verdict::Ok),
+                (RecordPurpose::Certificate, true, Verdict::Conflict),
+            ]
+        );
+        assert_eq!(records[2].found, ["old"]);
+        (found.status, found.certificate.as_mut().unwrap().status) = ("active".to_owned(), "active".to_owned());
+        let given = seen(found);
+        assert!(questions(&given.view()).iter().all(|question| question.r#type != RecordType::Txt));
+        assert_eq!(given.shown(shown).len(), 1);
+    }
+
+    #[test]
+    fn records_that_were_never_checked_say_so() {
+        let given = seen(hostname_seen("pending", "pending_validation"));
+        let records = given.shown(shown);
+        assert_eq!((records[0].verdict, records[0].checked_at), (Verdict::Unknown, None));
+    }
+}

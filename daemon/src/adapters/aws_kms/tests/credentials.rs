@@ -151,3 +151,23 @@ async fn credentials_that_expire_under_way_are_replaced() {
     assert_eq!(trial.world.calls().of(Service::Sts, "AssumeRole"), 2);
     assert_eq!(trial.world.kms().key_count(STAGING), 0);
 }
+
+#[tokio::test]
+async fn where_sts_is_mute_nothing_was_sent_to_kms() {
+    let trial = Trial::start().await;
+    let at = by_role(staging(), ROLE);
+    trial.world.faults().add(Rule::once(Service::Sts, "AssumeRole", Fault::Mute));
+    let failure = trial.make(&at, "intent-1").await.unwrap_err();
+    assert_eq!((failure.reason, failure.done), (Reason::KmsUnreachable, Done::No), "{failure:?}");
+    assert!(failure.message.contains(ROLE) && failure.fix[0].contains("STS"), "{failure:?}");
+    trial.make(&at, "intent-1").await.unwrap();
+}
+
+#[tokio::test]
+async fn throttling_by_sts_is_no_refusal() {
+    let trial = Trial::start().await;
+    let fault = Fault::Throttle(claviger_sim::fault::RetryAfter::Missing);
+    trial.world.faults().add(Rule::once(Service::Sts, "AssumeRole", fault));
+    let failure = refused(&trial, &by_role(staging(), ROLE)).await;
+    assert_eq!(failure.reason, Reason::KmsThrottled, "{failure:?}");
+}

@@ -116,6 +116,17 @@ async fn a_question_whose_answer_is_lost_changed_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_a_spoilt_answer_shows_nothing_of_a_data_key() {
+    let (trial, at) = (Trial::start().await, staging());
+    let key = trial.make(&at, "intent-1").await.unwrap();
+    let body = r#"{"KeyId":"k","CiphertextBlob":"AAAA","Plaintext":"hunter2\q"}"#;
+    trial.strike("GenerateDataKey", Fault::Status(Answer::text(200, "application/x-amz-json-1.1", body)));
+    let failure = trial.kms.seal(&at, &key, &binding(&at.name, "web"), &secret("key")).await.unwrap_err();
+    assert_eq!(failure.reason, Reason::AnswerNotUnderstood, "{failure:?}");
+    assert!(failure.message.ends_with("the answer is not what AWS specifies"), "{failure:?}");
+}
+
+#[tokio::test]
 async fn a_mute_service_costs_one_time_out() {
     let trial = Trial::start().await;
     trial.strike("CreateKey", Fault::Mute);
