@@ -4,6 +4,8 @@
 pub mod esdk;
 
 mod boundaries;
+mod customers;
+mod hostnames;
 mod kms_peers;
 mod peers;
 mod rejection;
