@@ -6,6 +6,8 @@ pub mod esdk;
 mod boundaries;
 mod customers;
 mod hostnames;
+mod hostnames_edge;
+mod hostnames_stuck;
 mod kms_peers;
 mod peers;
 mod rejection;

@@ -104,8 +104,9 @@ pub(super) fn stuck(view: &V<'_>) -> Option<Plan> {
         Plan::act(Effect::Edge(refresh), Reason::EdgeStuck)
     } else {
         let next = look_again(view, seen_at(view)).min(again);
+        let often = if times == 1 { "once".to_owned() } else { format!("{times} times") };
         Plan { next: Some(next), ..rest(view, Reason::EdgeStuck) }.saying(format!(
-            "Cloudflare shows `{}` and certificate `{}`{}; started again {times} times, next on {}",
+            "Cloudflare shows `{}` and certificate `{}`{}; started again {often}, next on {}",
             seen.status,
             certificate_status(seen),
             words(&seen.errors),
