@@ -68,10 +68,7 @@ async fn dies_at(point: &str) -> Result<(Stage, bool)> {
     let stage = company().await?;
     let mut died = false;
     {
-        let mut daemon = match stage.start_with(&[("CLAVIGER_CRASH", point)]).await {
-            Ok(daemon) => Some(daemon),
-            Err(_) => None, // dead before it answered
-        };
+        let mut daemon = stage.start_with(&[("CLAVIGER_CRASH", point)]).await.ok(); // or dead before it answered
         if let Some(daemon) = &mut daemon {
             let mut calm = 0;
             for _ in 0..400 {
