@@ -38,13 +38,24 @@ impl<W: World> Crashing<W> {
         Ok(Self { inner, point, seen: AtomicU64::new(0) })
     }
 
-    fn hit(&self, word: &str, after: bool) {
-        let Some(point) = self.point.as_ref().filter(|point| point.word == word) else { return };
-        let nth = if after { self.seen.load(Ordering::SeqCst) } else { self.seen.fetch_add(1, Ordering::SeqCst) + 1 };
-        if nth == point.nth && after == point.after {
-            // SIGKILL to itself: no destructor runs and nothing is flushed.
-            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-        }
+    /// A call begins: its number among those of its word, when that is the word of the crash point.
+    fn begins(&self, word: &str) -> Option<u64> {
+        let point = self.point.as_ref().filter(|point| point.word == word)?;
+        let number = self.seen.fetch_add(1, Ordering::SeqCst) + 1;
+        dies(number == point.nth && !point.after);
+        Some(number)
+    }
+
+    /// The call with that number has ended. Others may have begun meanwhile, so that it must bring its number along.
+    fn ended(&self, number: Option<u64>) {
+        dies(self.point.as_ref().is_some_and(|point| point.after && number == Some(point.nth)));
+    }
+}
+
+/// SIGKILL to itself: no destructor runs and nothing is flushed.
+fn dies(here: bool) {
+    if here {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
 }
 
@@ -70,27 +81,27 @@ impl<W: World> World for Crashing<W> {
 
     fn commit<'a>(&'a self, commit: Commit<'a>) -> Answer<'a, Version> {
         Box::pin(async move {
-            self.hit("commit", false);
+            let number = self.begins("commit");
             let committed = self.inner.commit(commit).await;
-            self.hit("commit", true);
+            self.ended(number);
             committed
         })
     }
 
     fn look<'a>(&'a self, scene: Scene<'a>, query: &'a Query) -> Answer<'a, News> {
         Box::pin(async move {
-            self.hit(query.word(), false);
+            let number = self.begins(query.word());
             let heard = self.inner.look(scene, query).await;
-            self.hit(query.word(), true);
+            self.ended(number);
             heard
         })
     }
 
     fn perform<'a>(&'a self, scene: Scene<'a>, effect: &'a Effect) -> Answer<'a, News> {
         Box::pin(async move {
-            self.hit(effect.terms().word, false);
+            let number = self.begins(effect.terms().word);
             let heard = self.inner.perform(scene, effect).await;
-            self.hit(effect.terms().word, true);
+            self.ended(number);
             heard
         })
     }
