@@ -38,25 +38,27 @@ impl<W: World> Crashing<W> {
         Ok(Self { inner, point, seen: AtomicU64::new(0) })
     }
 
-    /// A call begins: its number among those of its word, when that is the word of the crash point.
-    fn begins(&self, word: &str) -> Option<u64> {
+    /// The number of this call, if it is one of those that are counted; dies when it is its turn to die before it.
+    fn enter(&self, word: &str) -> Option<u64> {
         let point = self.point.as_ref().filter(|point| point.word == word)?;
         let number = self.seen.fetch_add(1, Ordering::SeqCst) + 1;
-        dies(number == point.nth && !point.after);
+        if number == point.nth && !point.after {
+            die();
+        }
         Some(number)
     }
 
-    /// The call with that number has ended. Others may have begun meanwhile, so that it must bring its number along.
-    fn ended(&self, number: Option<u64>) {
-        dies(self.point.as_ref().is_some_and(|point| point.after && number == Some(point.nth)));
+    /// Dies when it is this call's turn to die after it.
+    fn leave(&self, number: Option<u64>) {
+        if self.point.as_ref().is_some_and(|point| point.after && Some(point.nth) == number) {
+            die();
+        }
     }
 }
 
 /// SIGKILL to itself: no destructor runs and nothing is flushed.
-fn dies(here: bool) {
-    if here {
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-    }
+fn die() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
 }
 
 fn parse(text: &str) -> Result<Point, String> {
@@ -81,27 +83,27 @@ impl<W: World> World for Crashing<W> {
 
     fn commit<'a>(&'a self, commit: Commit<'a>) -> Answer<'a, Version> {
         Box::pin(async move {
-            let number = self.begins("commit");
+            let number = self.enter("commit");
             let committed = self.inner.commit(commit).await;
-            self.ended(number);
+            self.leave(number);
             committed
         })
     }
 
     fn look<'a>(&'a self, scene: Scene<'a>, query: &'a Query) -> Answer<'a, News> {
         Box::pin(async move {
-            let number = self.begins(query.word());
+            let number = self.enter(query.word());
             let heard = self.inner.look(scene, query).await;
-            self.ended(number);
+            self.leave(number);
             heard
         })
     }
 
     fn perform<'a>(&'a self, scene: Scene<'a>, effect: &'a Effect) -> Answer<'a, News> {
         Box::pin(async move {
-            let number = self.begins(effect.terms().word);
+            let number = self.enter(effect.terms().word);
             let heard = self.inner.perform(scene, effect).await;
-            self.ended(number);
+            self.leave(number);
             heard
         })
     }
