@@ -7,6 +7,7 @@ mod boundaries;
 mod customers;
 mod hostnames;
 mod hostnames_edge;
+mod hostnames_limits;
 mod hostnames_stuck;
 mod kms_peers;
 mod peers;
