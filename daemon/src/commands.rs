@@ -118,8 +118,8 @@ fn clock() -> Result<Arc<dyn Pace>, String> {
     Ok(Arc::new(SystemClock::new()))
 }
 
-/// The machine's clock. Beside simulators, whose time is not the machine's either, `CLAVIGER_SPEED=1d/s` makes it run faster, and
-/// the file that `CLAVIGER_AHEAD` names says how far it is ahead.
+/// The machine's clock. Beside simulators, whose time runs faster too, `CLAVIGER_SPEED=1d/s` makes it run faster, and tests may
+/// steer it by the file that `CLAVIGER_AHEAD` names.
 #[cfg(feature = "dev")]
 fn clock() -> Result<Arc<dyn Pace>, String> {
     use claviger_core::ports::Clock;

@@ -234,7 +234,7 @@ async fn the_command_line_adds_checks_lists_and_removes() -> Result<()> {
         Ok((output.status.code(), text(&output)))
     };
     let (code, said) = run(&["add", SHOP, "--tenant", "customer-gmbh", "-e", "production"])?;
-    ensure!(code == Some(0) && said.contains(&format!("{SHOP}")) && said.contains(TARGET), "{said}");
+    ensure!(code == Some(0) && said.contains(SHOP) && said.contains(TARGET), "{said}");
     stage.pass_until_reason(SHOP, STEP, "AwaitingCustomerDns").await?;
     let (code, said) = run(&["records", SHOP])?;
     ensure!(code == Some(0) && said.contains("CNAME") && said.contains(TARGET) && said.contains("add"), "{said}");

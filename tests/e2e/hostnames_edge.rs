@@ -92,10 +92,11 @@ async fn a_change_that_cloudflare_accepts_and_does_not_make_is_told() -> Result<
     let stage = stage_with(TLS_1_2).await?;
     let _daemon = stage.start().await?;
     stage.serving("customer", SHOP).await?;
-    let mut edge = stage.world.cloudflare();
-    let id = edge.named(ZONE, SHOP).context("it is there")?.id.clone();
-    let shown = edge.show(ZONE, &id).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    drop(edge);
+    let shown = {
+        let mut edge = stage.world.cloudflare();
+        let id = edge.named(ZONE, SHOP).context("it is there")?.id.clone();
+        edge.show(ZONE, &id).map_err(|error| anyhow::anyhow!("{error:?}"))?
+    };
     let body = json!({ "success": true, "errors": [], "messages": [], "result": shown });
     let accepted = Fault::Status(Answer::json(202, "application/json", &body));
     stage.world.faults().add(Rule::always(Service::Cloudflare, "edit", accepted));

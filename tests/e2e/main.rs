@@ -5,6 +5,7 @@ pub mod esdk;
 
 mod boundaries;
 mod customers;
+mod done_when;
 mod hostnames;
 mod hostnames_edge;
 mod hostnames_limits;
@@ -12,6 +13,7 @@ mod hostnames_stuck;
 mod kms_peers;
 mod peers;
 mod rejection;
+mod restart;
 mod separation;
 mod stage;
 mod unsupported;

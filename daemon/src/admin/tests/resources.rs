@@ -63,7 +63,7 @@ async fn a_kind_is_taken_in_singular_plural_any_case_and_as_short_name() {
     let said = site.get("/v1/resources/kmskye").await;
     assert_eq!(
         (said.status, said.code(), said.text("fix")),
-        (StatusCode::NOT_FOUND, "CLV-0720", "did you mean `kmskeys`?")
+        (StatusCode::NOT_FOUND, "CLV-0720", "did you mean `KmsKey`?")
     );
 }
 
@@ -95,11 +95,14 @@ async fn resources_are_listed_in_order_filtered_and_page_by_page() {
     let site = Site::new();
     site.pass("KmsKey/staging/wrapping").await;
     let list = async |query: &str| site.get(&format!("/v1/resources/kmskey{query}")).await.body;
-    assert_eq!(names(&list("").await), ["bare/wrapping", "production/wrapping", "staging/wrapping"]);
+    assert_eq!(
+        names(&list("").await),
+        ["bare/wrapping", "production/signing", "production/wrapping", "staging/wrapping"]
+    );
     assert_eq!(names(&list("?namespace=staging").await), ["staging/wrapping"]);
-    assert_eq!(names(&list("?environment=production").await), ["production/wrapping"]);
-    let first = list("?limit=2").await;
-    assert_eq!((names(&first).len(), first["next"].as_str()), (2, Some("production/wrapping")));
+    assert_eq!(names(&list("?environment=production").await), ["production/signing", "production/wrapping"]);
+    let first = list("?limit=3").await;
+    assert_eq!((names(&first).len(), first["next"].as_str()), (3, Some("production/wrapping")));
     let second = list("?limit=2&after=production/wrapping").await;
     assert_eq!((names(&second), second.get("next")), (vec!["staging/wrapping".to_owned()], None));
     assert_eq!(site.get("/v1/resources/kmskey?environment=stagin").await.code(), "CLV-0722");
@@ -164,9 +167,9 @@ async fn the_status_counts_by_environment_and_kind() {
             "environment": "production", "kind": "KmsKey", "ready": ready, "notReady": 0, "unknown": unknown, "late": 0,
         })
     };
-    assert_eq!(total(&unseen, "production", "KmsKey"), Some(expected(0, 1)));
+    assert_eq!(total(&unseen, "production", "KmsKey"), Some(expected(0, 2)));
     site.pass(KEY).await;
-    assert_eq!(total(&site.get("/v1/status").await.body, "production", "KmsKey"), Some(expected(1, 0)));
+    assert_eq!(total(&site.get("/v1/status").await.body, "production", "KmsKey"), Some(expected(1, 1)));
     assert!(unseen["documents"]["accepted"].as_str().unwrap().starts_with("sha256:"));
     assert_eq!(unseen["documents"]["rejected"], json!([]));
 }
@@ -203,6 +206,24 @@ async fn a_source_is_stale_once_it_has_been_silent_while_something_depends_on_it
     assert!(status["sources"].as_array().unwrap().iter().all(|source| source["name"] != "cloudflare/bare"));
     site.clock.forward(Span(Span::hours(2).0 + 1));
     assert_eq!(source(&site.get("/v1/status").await.body, "kms/production")["stale"], true);
+}
+
+#[tokio::test]
+async fn cas_that_are_counted_together_are_one_source() {
+    let issuers = "issuers: [{ name: a, trust: public, acme: { directory: \"https://a.example/d\" } }, \
+                   { name: b, trust: public, acme: { directory: \"https://b.example/d\" } }]";
+    let site = Site::with(&super::site::DOCUMENTS.replace("zones:", &format!("{issuers}\n  zones:")));
+    let names = async || {
+        let status = site.get("/v1/status").await.body;
+        let names =
+            status["sources"].as_array().unwrap().iter().map(|source| source["name"].as_str().unwrap().to_owned());
+        names.filter(|name| name.starts_with("acme")).collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["acme/staging/a", "acme/staging/b"]);
+    site.shared.metrics.asked("acme", START.0 / 1_000, true);
+    assert_eq!(names().await, ["acme"]);
+    site.shared.metrics.asked("acme/staging/a", START.0 / 1_000, true);
+    assert_eq!(names().await, ["acme", "acme/staging/a"]);
 }
 
 #[tokio::test]

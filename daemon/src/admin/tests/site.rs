@@ -21,7 +21,9 @@ use claviger_config::{
 };
 use claviger_core::{
     domain::{
-        effect::{DnsAnswer, EdgeEffect, Effect, HostnameSeen, KeySeen, KmsEffect, News, Query, RotationSeen},
+        effect::{
+            DnsAnswer, EdgeCertificate, EdgeEffect, Effect, HostnameSeen, KeySeen, KmsEffect, News, Query, RotationSeen,
+        },
         failure::Failure,
         record::Intent,
     },
@@ -133,7 +135,15 @@ impl Outside {
                     id: "f00d".to_owned(),
                     hostname: hostname.to_string(),
                     status: "pending".to_owned(),
-                    certificate: None,
+                    certificate: Some(EdgeCertificate {
+                        status: "pending_validation".to_owned(),
+                        method: Some("http".to_owned()),
+                        min_tls_version: Some("1.2".to_owned()),
+                        not_after: None,
+                        txt: Vec::new(),
+                        http: Vec::new(),
+                        errors: Vec::new(),
+                    }),
                     ownership: None,
                     errors: Vec::new(),
                 };
@@ -235,10 +245,18 @@ impl Site {
         Self { shared, clock, outside, router, folder }
     }
 
-    /// What the journal holds, line by line.
-    pub(super) fn journal(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.folder.path().join("state/audit.jsonl")).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    /// What the journal holds, line by line, once it holds that many: an outcome is written soon, not at once.
+    pub(super) async fn journal(&self, lines: usize) -> Vec<Value> {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        loop {
+            let text = std::fs::read_to_string(self.folder.path().join("state/audit.jsonl")).unwrap();
+            let found: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            if found.len() >= lines {
+                return found;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{found:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Lets a subject be passed over.
@@ -341,6 +359,11 @@ apiVersion: claviger.dev/v1alpha1
 kind: KmsKey
 metadata: { name: wrapping, namespace: bare }
 spec: { purpose: wrap, keySpec: SYMMETRIC_DEFAULT }
+---
+apiVersion: claviger.dev/v1alpha1
+kind: KmsKey
+metadata: { name: signing, namespace: production }
+spec: { purpose: sign, keySpec: ECC_NIST_P256 }
 ---
 apiVersion: claviger.dev/v1alpha1
 kind: CustomHostname
