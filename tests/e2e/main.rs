@@ -8,6 +8,7 @@ mod customers;
 mod done_when;
 mod hostnames;
 mod hostnames_edge;
+mod hostnames_limits;
 mod hostnames_stuck;
 mod kms_peers;
 mod peers;
