@@ -76,7 +76,10 @@ pub(super) fn view(
     });
     let forecast = objects.forecast(admin, &name);
     let blank = unseen(at, row, name);
-    let view = explained.map_or(blank.clone(), |explained| seen(blank, explained));
+    let view = match explained {
+        Some(explained) => seen(blank, explained),
+        None => blank,
+    };
     Ok(match forecast {
         Some(forecast) => {
             HostnameView { message: forecast.to_string(), next_check: Some(forecast.at.to_second()), ..view }
