@@ -7,7 +7,7 @@ use claviger_config::{
     IssuerName, KeyAlgorithm, Kind, Moment, Reason, Span,
     admin::{ExplainedStep, StepState},
     condition::CommonStatus,
-    desired::Spec,
+    desired::{Spec, Wanted},
     environment::{Claim, EnvironmentSpec, EnvironmentStatus, IssuerStatus},
 };
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use super::{
 };
 
 /// `Environment`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Environment;
 
 /// What is remembered of an environment.
@@ -44,7 +44,7 @@ pub struct AccountMemory {
 }
 
 /// What was seen since the start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// Issuers whose kept key was looked for.
     pub searched: Vec<IssuerName>,
@@ -132,7 +132,7 @@ impl Noun for Environment {
     }
 
     fn claims(view: &View<'_, Self>) -> Vec<(&'static str, String)> {
-        claims(view.spec, &view.seen.record.memory)
+        if never_stood(Some(view.wanted), view.seen) { Vec::new() } else { claims(view.spec, &view.seen.record.memory) }
     }
 
     fn share(view: &View<'_, Self>) -> Option<Share> {
@@ -147,7 +147,8 @@ impl Noun for Environment {
 
     fn status(view: &Viewed<'_, Self>, common: CommonStatus) -> serde_json::Value {
         let memory = &view.seen.record.memory;
-        let claimed = view.spec.map(|spec| claims(spec, memory)).unwrap_or_default();
+        let holder = view.spec.filter(|_| !never_stood(view.wanted, view.seen));
+        let claimed = holder.map(|spec| claims(spec, memory)).unwrap_or_default();
         let claims = claimed.into_iter().map(|(what, value)| Claim { what: what.to_owned(), value }).collect();
         let issuers = memory.accounts.iter().map(|(name, memory)| IssuerStatus {
             name: name.clone(),
@@ -175,6 +176,11 @@ impl Noun for Environment {
 }
 
 type V<'a> = View<'a, Environment>;
+
+/// A newcomer that was never in force holds nothing: it is refused for what it wants, and must not be for claiming it.
+fn never_stood(wanted: Option<&Wanted>, seen: &Seen<Environment>) -> bool {
+    seen.record.environment.is_none() && wanted.is_none_or(|wanted| wanted.environment.is_none())
+}
 
 fn claims(spec: &EnvironmentSpec, memory: &Memory) -> Vec<(&'static str, String)> {
     let namespaces = spec.namespaces.iter().map(|namespace| ("namespace", namespace.to_string()));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use claviger_config::{
-    EnvironmentName, Kind, Moment, ObjectName, Reason, Span,
+    EnvironmentName, Kind, Moment, ObjectName, Reason, Span, Turn,
     admin::{ExplainedNext, ExplainedStep, HistoryEntry},
     condition::CommonStatus,
     desired::Wanted,
@@ -75,14 +75,15 @@ pub struct Told<'a> {
 pub struct Keeper<N: Noun> {
     common: Arc<Common>,
     kept: Mutex<BTreeMap<ObjectName, Box<Kept<N>>>>,
-    /// How subjects looked when they went out on the pass that they are on.
-    out: Mutex<BTreeMap<ObjectName, Box<Explained>>>,
+    /// How subjects were when they went out on the pass that they are on.
+    out: Mutex<BTreeMap<ObjectName, Arc<Kept<N>>>>,
     /// Asks that were stored while their subject was out on a pass.
     asked: Mutex<BTreeMap<ObjectName, (Ask, Version)>>,
     /// Whom a pass that came to no end has yet to wake.
     owed: Mutex<BTreeMap<ObjectName, Vec<Wakes>>>,
 }
 
+#[derive(Clone)]
 struct Kept<N: Noun> {
     seen: Seen<N>,
     stored: Option<Stored>,
@@ -91,9 +92,13 @@ struct Kept<N: Noun> {
 }
 
 /// What the store holds, as far as a comparison needs it: the record itself would take its memory twice.
+#[derive(Clone)]
 struct Stored {
     intent: Option<Intent>,
-    digest: u64,
+    /// Of its body; absent when the record has changed since.
+    digest: Option<u64>,
+    /// Of what it holds beside what was said.
+    essence: u64,
     version: Version,
     /// Digests of the claims that were let through.
     claims: Vec<u64>,
@@ -227,7 +232,7 @@ impl<N: Noun> Keeper<N> {
             let claims = N::claims(&view);
             let share = N::share(&view);
             self.note(name, &mut kept, wanted, &plan, ready, now);
-            if let Err(failure) = self.commit(name, &mut kept, &plan, &claims).await {
+            if let Err(failure) = self.commit(name, &mut kept, &plan, &claims, now).await {
                 return self.uncommitted(name, kept, failure, now);
             }
             if let (Some(at), Some(share)) = (at, share) {
@@ -246,6 +251,7 @@ impl<N: Noun> Keeper<N> {
             }
             self.step(name, wanted, &neighbours, &mut kept, &plan, now).await?;
         }
+        kept.stored.iter_mut().for_each(|stored| stored.digest = None);
         self.put_back(name, kept);
         Err(PassError::Restless)
     }
@@ -254,7 +260,7 @@ impl<N: Noun> Keeper<N> {
     fn take_in(&self, name: &ObjectName, kept: &mut Kept<N>) {
         let Some((ask, version)) = lock(&self.asked).remove(name) else { return };
         if let Some(stored) = kept.stored.as_mut().filter(|stored| stored.version.0 < version.0) {
-            (stored.version, stored.digest) = (version, 0);
+            (stored.version, stored.digest) = (version, None);
             kept.seen.record.ask = Some(ask);
         }
     }
@@ -310,6 +316,7 @@ impl<N: Noun> Keeper<N> {
         kept.seen.record.intent = kept.stored.as_ref().and_then(|stored| stored.intent.clone()); // nothing was begun
         let plan = Plan::rest(Some(now + Span::minutes(10)), failure.reason).saying(failure.message);
         let plan = Plan { fix: failure.fix, ..plan };
+        kept.stored.iter_mut().for_each(|stored| stored.digest = None);
         kept.seen.refuse(&plan, now);
         kept.plan = plan.clone();
         self.put_back(name, kept);
@@ -331,7 +338,7 @@ impl<N: Noun> Keeper<N> {
                 lock(&self.common.board).forget(at, name);
             }
             let plan = Plan::rest(None, Reason::Released);
-            self.commit(name, &mut kept, &plan, &[]).await.map_err(PassError::Store)?;
+            self.commit(name, &mut kept, &plan, &[], now).await.map_err(PassError::Store)?;
             plan
         };
         kept.plan = plan.clone();
@@ -362,7 +369,7 @@ impl<N: Noun> Keeper<N> {
     async fn take(&self, name: &ObjectName) -> Result<Box<Kept<N>>, PassError> {
         let kept = lock(&self.kept).remove(name);
         if let Some(kept) = kept {
-            lock(&self.out).insert(name.clone(), Box::new(self.explain(&kept)));
+            lock(&self.out).insert(name.clone(), Arc::new(Kept::clone(&kept)));
             return Ok(kept);
         }
         let stored = self.common.world.load(name).await.map_err(PassError::Store)?;
@@ -371,8 +378,8 @@ impl<N: Noun> Keeper<N> {
             None => (blank(), None),
             Some((body, version)) => {
                 let record: Record<N::Memory> = read(name, &body).map_err(PassError::Store)?;
-                let (intent, digest) = (record.intent.clone(), digest(&body));
-                let stored = Stored { intent, digest, version, claims: Vec::new() };
+                let (intent, digest) = (record.intent.clone(), Some(digest(&body)));
+                let stored = Stored { intent, digest, essence: essence(&record), version, claims: Vec::new() };
                 (record, Some(stored))
             }
         };
@@ -388,6 +395,7 @@ impl<N: Noun> Keeper<N> {
         kept: &mut Kept<N>,
         plan: &Plan,
         claims: &[(&'static str, String)],
+        now: Moment,
     ) -> Result<(), Failure> {
         let (record, old) = (&kept.seen.record, kept.stored.as_ref());
         let claimed: Vec<u64> = claims.iter().map(|(kind, value)| digest(&format!("{kind} {value}"))).collect();
@@ -398,21 +406,34 @@ impl<N: Noun> Keeper<N> {
             Step::Act(_) => intent_changed || claims_more(),
             Step::Look(_) | Step::Recall(_) => intent_changed,
         };
-        if !due {
+        if !due || self.is_as_it_was(name, kept) {
+            return Ok(());
+        }
+        let essence = essence(record);
+        if is_brief(plan, &record.said, now) && old.is_some_and(|old| old.essence == essence) {
+            kept.stored.iter_mut().for_each(|old| old.digest = None); // said again soon, or written then
             return Ok(());
         }
         let body = serde_json::to_string(record).map_err(|error| {
             Failure::new(Reason::StoreFailed, format!("a record could not be written as JSON: {error}"))
         })?;
-        let digest = digest(&body);
+        let digest = Some(digest(&body));
         if old.is_some_and(|old| old.digest == digest) {
             kept.stored.iter_mut().for_each(|old| old.claims.clone_from(&claimed));
             return Ok(());
         }
         let (expected, environment) = (old.map(|old| old.version), record.environment.as_ref());
         let version = self.common.world.commit(Commit { name, environment, body: &body, expected, claims }).await?;
-        kept.stored = Some(Stored { intent: record.intent.clone(), digest, version, claims: claimed });
+        kept.stored = Some(Stored { intent: record.intent.clone(), digest, essence, version, claims: claimed });
         Ok(())
+    }
+
+    /// Most passes look and find nothing new: that is seen without writing the record as JSON.
+    fn is_as_it_was(&self, name: &ObjectName, kept: &Kept<N>) -> bool {
+        let stored = |kept: &Kept<N>| kept.stored.as_ref().and_then(|stored| stored.digest.map(|_| stored.version));
+        let out = lock(&self.out);
+        let before = out.get(name).filter(|before| stored(before).is_some() && stored(before) == stored(kept));
+        before.is_some_and(|before| before.seen.record == kept.seen.record)
     }
 
     /// What does not fit now rests in that budget's line, before anything is written or asked.
@@ -438,7 +459,7 @@ impl<N: Noun> Keeper<N> {
             let plan = Plan { step: Step::Rest, ..kept.plan.clone() };
             let claims = self.viewed(&kept, |view| N::claims(&view)).unwrap_or_default();
             left -= 1;
-            match self.commit(name, &mut kept, &plan, &claims).await {
+            match self.commit(name, &mut kept, &plan, &claims, self.common.clock.now()).await {
                 Ok(()) => {
                     if let Some(stored) = &kept.stored {
                         lock(&self.asked).insert(name.clone(), (ask, stored.version));
@@ -461,26 +482,32 @@ impl<N: Noun> Keeper<N> {
         Some(with(View { spec: N::spec(&wanted.spec)?, wanted, seen: &kept.seen, neighbours: &neighbours, now }))
     }
 
+    /// The name of every subject that is known.
+    pub fn names(&self, mut with: impl FnMut(&ObjectName)) {
+        lock(&self.kept).keys().for_each(&mut with);
+        lock(&self.out).keys().for_each(&mut with);
+    }
+
     /// Every subject that is known, as it is shown; one that is out on a pass as it was before.
     pub fn each(&self, mut with: impl FnMut(&ObjectName, Shown)) {
         for (name, kept) in lock(&self.kept).iter() {
             with(name, self.show(kept));
         }
-        for (name, explained) in lock(&self.out).iter() {
-            with(name, explained.shown.clone());
+        for (name, kept) in lock(&self.out).iter() {
+            with(name, self.show(kept));
         }
     }
 
     /// One subject as it is shown; `None` while it is not known.
     pub fn shown(&self, name: &ObjectName) -> Option<Shown> {
         let kept = lock(&self.kept).get(name).map(|kept| self.show(kept));
-        kept.or_else(|| lock(&self.out).get(name).map(|explained| explained.shown.clone()))
+        kept.or_else(|| lock(&self.out).get(name).map(|kept| self.show(kept)))
     }
 
     /// One subject explained; `None` while it is not known.
     pub fn explained(&self, name: &ObjectName) -> Option<Explained> {
         let kept = lock(&self.kept).get(name).map(|kept| self.explain(kept));
-        kept.or_else(|| lock(&self.out).get(name).map(|explained| (**explained).clone()))
+        kept.or_else(|| lock(&self.out).get(name).map(|kept| self.explain(kept)))
     }
 
     fn explain(&self, kept: &Kept<N>) -> Explained {
@@ -545,6 +572,22 @@ impl<N: Noun> Keeper<N> {
         N::KIND
     }
 }
+
+/// Whether a rest is over before anybody could have read of it: a CA that is asked every few seconds.
+fn is_brief(plan: &Plan, said: &Said, now: Moment) -> bool {
+    let soon = plan.step == Step::Rest && plan.next.is_some_and(|next| next <= now + BRIEF);
+    soon && now.since(said.since) < BRIEF && plan.reason.turn() != Turn::Nobody
+}
+
+/// A digest of what must outlive a crash: all but what was said.
+fn essence<M: serde::Serialize>(record: &Record<M>) -> u64 {
+    let Record { environment, generation, intent, trouble, ask, released, memory, .. } = record;
+    let essence = (environment, generation, intent, trouble, ask, released, memory);
+    serde_json::to_string(&essence).map_or(0, |body| digest(&body))
+}
+
+/// A rest so short that it is not worth a write.
+const BRIEF: Span = Span::minutes(1);
 
 /// How long a budget is shut when the far side did not say.
 const PAUSE: Span = Span::minutes(1);
