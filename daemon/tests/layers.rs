@@ -22,8 +22,8 @@ const BETWEEN_ADAPTERS: &[(&str, &str, &str)] = &[
     ("files", "sqlite", "wrapped account keys are kept in the state folder, which the store opened"),
 ];
 
-/// Who may know the root of composition: those who start it.
-const OF_APP: &[&str] = &["app", "commands", "dev", "main"];
+/// Who may know the root of composition: its other half, and those who start it.
+const OF_APP: &[&str] = &["app", "commands", "dev", "main", "wiring"];
 
 /// The one thing of it that everybody is given: what the parts of a running daemon share.
 const SHARED: &str = "crate::app::Shared";
