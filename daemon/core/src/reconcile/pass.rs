@@ -200,7 +200,9 @@ impl<N: Noun> Keeper<N> {
         let mut wakes = lock(&self.owed).remove(name).unwrap_or_default();
         match self.run(name, &mut wakes).await {
             Ok(plan) => {
-                lock(&self.out).remove(name);
+                if lock(&self.kept).contains_key(name) {
+                    lock(&self.out).remove(name);
+                }
                 Ok(Rested { plan, wakes })
             }
             Err(error) => {
@@ -213,7 +215,12 @@ impl<N: Noun> Keeper<N> {
     }
 
     async fn run(&self, name: &ObjectName, wakes: &mut Vec<Wakes>) -> Result<Plan, PassError> {
-        let mut kept = self.take(name).await?;
+        let mut kept = match self.take(name).await {
+            Err(PassError::Store(failure)) if failure.retry == Retry::Never => {
+                return Ok(self.unreadable(name, failure));
+            }
+            taken => taken?,
+        };
         let wanted = self.common.source.wanted(name);
         let spec = wanted.as_ref().and_then(|wanted| Some((N::spec(&wanted.spec)?, wanted)));
         let Some((spec, wanted)) = spec else { return self.unwanted(name, kept).await };
@@ -300,6 +307,19 @@ impl<N: Noun> Keeper<N> {
             lock(&self.common.budgets).shut(at, *class, until);
         }
         kept.seen.hear(&plan.step, heard, now).map_err(PassError::Bug)
+    }
+
+    /// A record that cannot be read stops its own subject: shown, left as it is, and looked at again later.
+    fn unreadable(&self, name: &ObjectName, failure: Failure) -> Plan {
+        let now = self.common.clock.now();
+        let plan = Plan::rest(Some(now + Span::minutes(10)), failure.reason).saying(failure.message);
+        let plan = Plan { fix: failure.fix, ..plan };
+        let mut seen = Seen::new(Record::blank(0, now));
+        seen.refuse(&plan, now);
+        let wanted = self.common.source.wanted(name);
+        let shown = Kept { seen, stored: None, plan: plan.clone(), wanted };
+        lock(&self.out).insert(name.clone(), Arc::new(shown));
+        plan
     }
 
     /// A refused write is shown: a claim that another environment holds. The next pass reads anew.

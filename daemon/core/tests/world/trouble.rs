@@ -200,3 +200,21 @@ fn memory_does_not_grow_with_time() {
     assert!(after < before * 3 / 2 + 4_000, "{before} bytes of records became {after}");
     assert_eq!(fleet.subjects_on_agenda(), subjects);
 }
+
+#[test]
+fn a_record_that_cannot_be_read_stops_its_own_subject_and_is_left_as_it_is() {
+    let mut fleet = company(16);
+    fleet.run_for(Span::days(10));
+    let web = fleet.documents.of(Kind::TlsCertificate)[0].clone();
+    let whole = fleet.sim.model().store[&web].body.clone();
+    fleet.sim.model().store.get_mut(&web).unwrap().body = "{ torn".to_owned();
+    fleet.restart();
+    fleet.run_for(Span::hours(1));
+    assert_eq!(fleet.reason(&web), Reason::StoreFailed);
+    assert_eq!(fleet.sim.model().store[&web].body, "{ torn");
+    assert_eq!(fleet.unready().len(), 1, "the others go on");
+    fleet.sim.model().store.get_mut(&web).unwrap().body = whole;
+    fleet.run_for(Span::minutes(11));
+    assert_eq!(fleet.reason(&web), Reason::Issued);
+    nothing_is_doubled_and_nothing_lapsed(&fleet);
+}
