@@ -64,7 +64,7 @@ fn the_same_seed_gives_the_same_run() {
 #[test]
 fn with_one_call_in_fifty_going_wrong_nothing_lapses_nothing_is_doubled_and_all_comes_to_rest() {
     let mut crashes = 0;
-    for seed in 10..18 {
+    for seed in 10..16 {
         let mut fleet = if seed % 4 == 0 { company(seed) } else { shop(seed) };
         fleet.sim.slow.store(seed % 2 == 0, Relaxed);
         fleet.sim.model().late = Some(Span::minutes((seed % 5).cast_signed()));
@@ -83,7 +83,7 @@ fn with_one_call_in_fifty_going_wrong_nothing_lapses_nothing_is_doubled_and_all_
         crashes += fleet.crashes;
         println!("seed {seed}: {} crashes, {} certificates", fleet.crashes, fleet.sim.model().issued());
     }
-    assert!(crashes > 800, "{crashes} crashes: the run must hurt");
+    assert!(crashes > 600, "{crashes} crashes: the run must hurt");
 }
 
 #[test]
