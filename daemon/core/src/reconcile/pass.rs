@@ -122,7 +122,7 @@ impl<N: Noun> Keeper<N> {
             let claims = N::claims(&view);
             let share = N::share(&view);
             self.note(name, &mut kept, wanted, &plan, ready, now);
-            if let Err(failure) = self.commit(name, &mut kept, &plan, &claims, now).await {
+            if let Err(failure) = self.write(name, &mut kept, &plan, &claims, now).await {
                 return self.uncommitted(name, kept, failure, now);
             }
             if let (Some(at), Some(share)) = (at, share) {
@@ -147,12 +147,12 @@ impl<N: Noun> Keeper<N> {
     }
 
     /// An ask that was stored meanwhile is part of the record from now on.
-    fn take_in(&self, name: &ObjectName, kept: &mut Kept<N>) {
-        let Some((ask, version)) = lock(&self.asked).remove(name) else { return };
-        if let Some(stored) = kept.stored.as_mut().filter(|stored| stored.version.0 < version.0) {
-            (stored.version, stored.digest) = (version, None);
-            kept.seen.record.ask = Some(ask);
-        }
+    fn take_in(&self, name: &ObjectName, kept: &mut Kept<N>) -> bool {
+        let Some((ask, version)) = lock(&self.asked).remove(name) else { return false };
+        let Some(stored) = kept.stored.as_mut().filter(|stored| stored.version.0 < version.0) else { return false };
+        (stored.version, stored.digest) = (version, None);
+        kept.seen.record.ask = Some(ask);
+        true
     }
 
     /// Keeps it for the next pass, unless something newer was stored meanwhile.
@@ -285,6 +285,23 @@ impl<N: Noun> Keeper<N> {
         };
         let plan = Plan::rest(None, record.said.reason);
         Ok(Box::new(Kept { seen: Seen::new(record), stored, plan, wanted: None }))
+    }
+
+    /// Commits; once more if it was an ask that came in between, so that nothing which was just heard is lost over it.
+    async fn write(
+        &self,
+        name: &ObjectName,
+        kept: &mut Kept<N>,
+        plan: &Plan,
+        claims: &[(&'static str, String)],
+        now: Moment,
+    ) -> Result<(), Failure> {
+        match self.commit(name, kept, plan, claims, now).await {
+            Err(failure) if failure.done == Done::No && self.take_in(name, kept) => {
+                self.commit(name, kept, plan, claims, now).await
+            }
+            written => written,
+        }
     }
 
     /// Writes when the intent changes, before anything is done with what is newly claimed, and at rest when anything changed. All
