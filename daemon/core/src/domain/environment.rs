@@ -22,7 +22,7 @@ use super::{
 };
 
 /// `Environment`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Environment;
 
 /// What is remembered of an environment.
@@ -44,7 +44,7 @@ pub struct AccountMemory {
 }
 
 /// What was seen since the start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// Issuers whose kept key was looked for.
     pub searched: Vec<IssuerName>,

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// `KmsKey`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Key;
 
 /// What is remembered of a key.
@@ -36,7 +36,7 @@ pub struct Memory {
 }
 
 /// What was seen since the start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// Whether alias and tags were searched for a key that the record does not know.
     pub searched: bool,

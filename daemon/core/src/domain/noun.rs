@@ -19,7 +19,7 @@ use super::{
 };
 
 /// What a kind brings to the one pass.
-pub trait Noun: Sized + Send + Sync + 'static {
+pub trait Noun: Clone + Send + Sync + 'static {
     /// Its name.
     const KIND: Kind;
     /// What shall be.
@@ -27,7 +27,7 @@ pub trait Noun: Sized + Send + Sync + 'static {
     /// What is remembered.
     type Memory: Clone + Debug + Default + DeserializeOwned + PartialEq + Send + Serialize + Sync;
     /// What was seen since the start.
-    type Facts: Debug + Default + Send + Sync;
+    type Facts: Clone + Debug + Default + Send + Sync;
     /// The first rule that speaks wins; the order is the documentation.
     const RULES: &'static [Rule<Self>];
 

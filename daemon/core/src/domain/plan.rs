@@ -51,6 +51,20 @@ impl Step {
         }
     }
 
+    /// What it pays.
+    pub const fn pays(&self) -> &'static [Class] {
+        match self {
+            Self::Act(effect) => effect.terms().pays,
+            Self::Look(query) => query.pays(),
+            Self::Recall(intent) => match &intent.effect {
+                Effect::Edge(_) => &[Class::EdgeCalls],
+                Effect::Kms(_) => &[Class::KmsReads],
+                Effect::Acme(_) | Effect::Outlet(_) | Effect::Vault(_) => &[],
+            },
+            Self::Rest => &[],
+        }
+    }
+
     /// The effect that it does or asks about.
     pub const fn effect(&self) -> Option<&Effect> {
         match self {
@@ -257,6 +271,15 @@ mod tests {
         let given = certificate().fails(Failure::new(Reason::Refused, "no").retry(Retry::Never));
         assert_eq!(given.rest(), (Reason::Refused, None));
         assert_eq!(Reason::Refused.turn(), Turn::Operator);
+    }
+
+    #[test]
+    fn asking_what_became_of_an_effect_costs_a_call_too() {
+        let lost = || Failure::new(Reason::KmsUnreachable, "lost").maybe_done();
+        let given = key().hears(News::Key(None)).fails(lost()).rested();
+        assert_eq!(given.step().pays(), [Class::KmsReads]);
+        let given = hostname().hears(News::Hostname(None)).fails(lost()).rested();
+        assert_eq!(given.step().pays(), [Class::EdgeCalls]);
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl<M: Default> Record<M> {
 }
 
 /// Record and volatile facts (absent = unknown). Lives in the daemon between passes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Seen<N: Noun> {
     /// What is remembered.
     pub record: Record<N::Memory>,

@@ -2,8 +2,11 @@
 
 pub mod agenda;
 pub mod board;
+mod common;
+mod kept;
 pub mod outside;
 pub mod pass;
+mod sight;
 pub mod world;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -6,97 +6,42 @@ use std::{
 };
 
 use claviger_config::{
-    EnvironmentName, Kind, Moment, ObjectName, Reason, Span,
-    admin::{ExplainedNext, ExplainedStep, HistoryEntry},
-    condition::CommonStatus,
-    desired::Wanted,
+    EnvironmentName, Moment, ObjectName, Reason, Span,
+    desired::{Spec, Wanted},
 };
 
 use super::{
-    board::{Board, Wakes},
+    board::Wakes,
+    kept::{Kept, Stored, digest, essence, is_brief, read},
     lock,
-    world::{Scene, World},
+    world::Scene,
+};
+pub use super::{
+    common::{Common, Listener, Told},
+    sight::{Explained, Rehearsed, Shown},
 };
 use crate::{
     domain::{
-        budget::Budgets,
-        effect::{Class, Effect, Terms},
+        effect::Effect,
         failure::{Done, Failure, Retry, Stops},
-        noun::{Noun, OutOfTurn, View, Viewed},
+        neighbours::Neighbours,
+        noun::{Noun, OutOfTurn, Ready, View},
         plan::{self, Plan, Step},
-        record::{Ask, Intent, Record, Said, Seen},
+        record::{Ask, Record, Seen},
     },
-    ports::{Clock, Commit, Source, Version},
-    report,
+    ports::{Commit, Version},
 };
-
-/// What all keepers share.
-pub struct Common {
-    /// The outside.
-    pub world: Arc<dyn World>,
-    /// What shall be.
-    pub source: Arc<dyn Source>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// The limits.
-    pub budgets: Mutex<Budgets>,
-    /// What subjects tell each other.
-    pub board: Mutex<Board>,
-    /// Hears every plan once.
-    pub listener: Arc<dyn Listener>,
-}
-
-/// Hears what passes decide: logs, events and metrics hang on it.
-pub trait Listener: Send + Sync {
-    /// A subject said something new, or took a step.
-    fn hear(&self, told: Told<'_>);
-}
-
-/// What a pass decided.
-#[derive(Debug)]
-pub struct Told<'a> {
-    /// The subject.
-    pub name: &'a ObjectName,
-    /// Its environment.
-    pub environment: Option<&'a EnvironmentName>,
-    /// The host name, of a custom host name.
-    pub hostname: Option<&'a claviger_config::DnsName>,
-    /// The plan.
-    pub plan: &'a Plan,
-    /// What was said before.
-    pub before: Option<&'a Said>,
-    /// What is said now.
-    pub now: &'a Said,
-    /// When.
-    pub at: Moment,
-}
 
 /// Looks after all subjects of one kind. The agenda lends each name to one pass at a time.
 pub struct Keeper<N: Noun> {
-    common: Arc<Common>,
-    kept: Mutex<BTreeMap<ObjectName, Box<Kept<N>>>>,
-    /// How subjects looked when they went out on the pass that they are on.
-    out: Mutex<BTreeMap<ObjectName, Box<Explained>>>,
+    pub(super) common: Arc<Common>,
+    pub(super) kept: Mutex<BTreeMap<ObjectName, Box<Kept<N>>>>,
+    /// How subjects were when they went out on the pass that they are on. Locked after `kept`, if both are.
+    pub(super) out: Mutex<BTreeMap<ObjectName, Arc<Kept<N>>>>,
     /// Asks that were stored while their subject was out on a pass.
     asked: Mutex<BTreeMap<ObjectName, (Ask, Version)>>,
     /// Whom a pass that came to no end has yet to wake.
     owed: Mutex<BTreeMap<ObjectName, Vec<Wakes>>>,
-}
-
-struct Kept<N: Noun> {
-    seen: Seen<N>,
-    stored: Option<Stored>,
-    plan: Plan,
-    wanted: Option<Arc<Wanted>>,
-}
-
-/// What the store holds, as far as a comparison needs it: the record itself would take its memory twice.
-struct Stored {
-    intent: Option<Intent>,
-    digest: u64,
-    version: Version,
-    /// Digests of the claims that were let through.
-    claims: Vec<u64>,
 }
 
 /// How a pass ended.
@@ -124,63 +69,6 @@ const STEPS: usize = 256;
 /// No pass does one and the same thing more often: a far side that says yes and does nothing is not asked for ever.
 const REPEATS: usize = 3;
 
-/// A subject as it is shown.
-#[derive(Clone, Debug)]
-pub struct Shown {
-    /// What shall be; absent when its document is gone.
-    pub wanted: Option<Arc<Wanted>>,
-    /// Its environment, for life.
-    pub environment: Option<EnvironmentName>,
-    /// The generation that status speaks of.
-    pub generation: u64,
-    /// Its revision in the store.
-    pub revision: u64,
-    /// What was said last.
-    pub said: Said,
-    /// What every status begins with.
-    pub common: CommonStatus,
-    /// Its status, whole.
-    pub status: serde_json::Value,
-    /// When it is looked at next.
-    pub next: Option<Moment>,
-    /// The budget that it waits for.
-    pub line: Option<Class>,
-}
-
-/// A subject explained.
-#[derive(Clone, Debug)]
-pub struct Explained {
-    /// As it is shown.
-    pub shown: Shown,
-    /// Why, in words.
-    pub message: String,
-    /// What to do.
-    pub fix: Vec<String>,
-    /// When waiting begins to cost.
-    pub hurts: Option<Moment>,
-    /// The way, step by step.
-    pub steps: Vec<ExplainedStep>,
-    /// What happened, newest first.
-    pub history: Vec<HistoryEntry>,
-    /// What comes next.
-    pub next: Option<ExplainedNext>,
-}
-
-/// What a person's ask would lead to now.
-#[derive(Clone, Debug)]
-pub struct Rehearsed {
-    /// The effects that would follow, the first one first.
-    pub effects: Vec<Effect>,
-    /// What follows them when all goes well.
-    pub then: Vec<Terms>,
-    /// The generation and revision that it was thought through on.
-    pub generation: u64,
-    /// The revision in the store.
-    pub revision: u64,
-    /// Why nothing would follow, when that is so.
-    pub rests: Option<(Reason, String)>,
-}
-
 impl<N: Noun> Keeper<N> {
     /// A keeper that knows nothing yet.
     pub fn new(common: Arc<Common>) -> Self {
@@ -195,7 +83,9 @@ impl<N: Noun> Keeper<N> {
         let mut wakes = lock(&self.owed).remove(name).unwrap_or_default();
         match self.run(name, &mut wakes).await {
             Ok(plan) => {
-                lock(&self.out).remove(name);
+                if lock(&self.kept).contains_key(name) {
+                    lock(&self.out).remove(name);
+                }
                 Ok(Rested { plan, wakes })
             }
             Err(error) => {
@@ -208,7 +98,12 @@ impl<N: Noun> Keeper<N> {
     }
 
     async fn run(&self, name: &ObjectName, wakes: &mut Vec<Wakes>) -> Result<Plan, PassError> {
-        let mut kept = self.take(name).await?;
+        let mut kept = match self.take(name).await {
+            Err(PassError::Store(failure)) if failure.retry == Retry::Never => {
+                return Ok(self.unreadable(name, failure));
+            }
+            taken => taken?,
+        };
         let wanted = self.common.source.wanted(name);
         let spec = wanted.as_ref().and_then(|wanted| Some((N::spec(&wanted.spec)?, wanted)));
         let Some((spec, wanted)) = spec else { return self.unwanted(name, kept).await };
@@ -227,7 +122,7 @@ impl<N: Noun> Keeper<N> {
             let claims = N::claims(&view);
             let share = N::share(&view);
             self.note(name, &mut kept, wanted, &plan, ready, now);
-            if let Err(failure) = self.commit(name, &mut kept, &plan, &claims).await {
+            if let Err(failure) = self.write(name, &mut kept, &plan, &claims, now).await {
                 return self.uncommitted(name, kept, failure, now);
             }
             if let (Some(at), Some(share)) = (at, share) {
@@ -246,24 +141,24 @@ impl<N: Noun> Keeper<N> {
             }
             self.step(name, wanted, &neighbours, &mut kept, &plan, now).await?;
         }
+        kept.soil();
         self.put_back(name, kept);
         Err(PassError::Restless)
     }
 
     /// An ask that was stored meanwhile is part of the record from now on.
-    fn take_in(&self, name: &ObjectName, kept: &mut Kept<N>) {
-        let Some((ask, version)) = lock(&self.asked).remove(name) else { return };
-        if let Some(stored) = kept.stored.as_mut().filter(|stored| stored.version.0 < version.0) {
-            (stored.version, stored.digest) = (version, 0);
-            kept.seen.record.ask = Some(ask);
-        }
+    fn take_in(&self, name: &ObjectName, kept: &mut Kept<N>) -> bool {
+        let Some((ask, version)) = lock(&self.asked).remove(name) else { return false };
+        let Some(stored) = kept.stored.as_mut().filter(|stored| stored.version.0 < version.0) else { return false };
+        (stored.version, stored.digest) = (version, None);
+        kept.seen.record.ask = Some(ask);
+        true
     }
 
     /// Keeps it for the next pass, unless something newer was stored meanwhile.
     fn put_back(&self, name: &ObjectName, kept: Box<Kept<N>>) {
-        let version = |kept: &Kept<N>| kept.stored.as_ref().map_or(0, |stored| stored.version.0);
         let mut all = lock(&self.kept);
-        if all.get(name).is_none_or(|other| version(other) <= version(&kept)) {
+        if all.get(name).is_none_or(|other| other.revision() <= kept.revision()) {
             all.insert(name.clone(), kept);
         }
     }
@@ -272,7 +167,7 @@ impl<N: Noun> Keeper<N> {
         &self,
         name: &ObjectName,
         wanted: &Wanted,
-        neighbours: &crate::domain::neighbours::Neighbours,
+        neighbours: &Neighbours,
         kept: &mut Kept<N>,
         plan: &Plan,
         now: Moment,
@@ -296,6 +191,19 @@ impl<N: Noun> Keeper<N> {
         kept.seen.hear(&plan.step, heard, now).map_err(PassError::Bug)
     }
 
+    /// A record that cannot be read stops its own subject: shown, left as it is, and looked at again later.
+    fn unreadable(&self, name: &ObjectName, failure: Failure) -> Plan {
+        let now = self.common.clock.now();
+        let plan = Plan::rest(Some(now + Span::minutes(10)), failure.reason).saying(failure.message);
+        let plan = Plan { fix: failure.fix, ..plan };
+        let mut seen = Seen::new(Record::blank(0, now));
+        seen.refuse(&plan, now);
+        let wanted = self.common.source.wanted(name);
+        let shown = Kept { seen, stored: None, plan: plan.clone(), wanted };
+        lock(&self.out).insert(name.clone(), Arc::new(shown));
+        plan
+    }
+
     /// A refused write is shown: a claim that another environment holds. The next pass reads anew.
     fn uncommitted(
         &self,
@@ -310,6 +218,7 @@ impl<N: Noun> Keeper<N> {
         kept.seen.record.intent = kept.stored.as_ref().and_then(|stored| stored.intent.clone()); // nothing was begun
         let plan = Plan::rest(Some(now + Span::minutes(10)), failure.reason).saying(failure.message);
         let plan = Plan { fix: failure.fix, ..plan };
+        kept.soil();
         kept.seen.refuse(&plan, now);
         kept.plan = plan.clone();
         self.put_back(name, kept);
@@ -331,7 +240,7 @@ impl<N: Noun> Keeper<N> {
                 lock(&self.common.board).forget(at, name);
             }
             let plan = Plan::rest(None, Reason::Released);
-            self.commit(name, &mut kept, &plan, &[]).await.map_err(PassError::Store)?;
+            self.commit(name, &mut kept, &plan, &[], now).await.map_err(PassError::Store)?;
             plan
         };
         kept.plan = plan.clone();
@@ -339,30 +248,28 @@ impl<N: Noun> Keeper<N> {
         Ok(plan)
     }
 
-    fn note(
-        &self,
-        name: &ObjectName,
-        kept: &mut Kept<N>,
-        wanted: &Wanted,
-        plan: &Plan,
-        ready: crate::domain::noun::Ready,
-        at: Moment,
-    ) {
+    fn note(&self, name: &ObjectName, kept: &mut Kept<N>, wanted: &Wanted, plan: &Plan, ready: Ready, at: Moment) {
         let before = kept.stored.is_some().then(|| kept.seen.record.said.clone());
         kept.seen.note(wanted, plan, ready, at);
         let environment = wanted.environment.as_ref().map(|at| &at.name);
         let now = &kept.seen.record.said;
         let hostname = match &wanted.spec {
-            claviger_config::desired::Spec::CustomHostname(spec) => Some(&spec.hostname),
+            Spec::CustomHostname(spec) => Some(&spec.hostname),
             _ => None,
         };
         self.common.listener.hear(Told { name, environment, hostname, plan, before: before.as_ref(), now, at });
     }
 
+    /// Both locks are held, so that nobody looks for it in between.
+    fn take_out(&self, name: &ObjectName) -> Option<Box<Kept<N>>> {
+        let mut all = lock(&self.kept);
+        let kept = all.remove(name)?;
+        lock(&self.out).insert(name.clone(), Arc::new(Kept::clone(&kept)));
+        Some(kept)
+    }
+
     async fn take(&self, name: &ObjectName) -> Result<Box<Kept<N>>, PassError> {
-        let kept = lock(&self.kept).remove(name);
-        if let Some(kept) = kept {
-            lock(&self.out).insert(name.clone(), Box::new(self.explain(&kept)));
+        if let Some(kept) = self.take_out(name) {
             return Ok(kept);
         }
         let stored = self.common.world.load(name).await.map_err(PassError::Store)?;
@@ -371,13 +278,30 @@ impl<N: Noun> Keeper<N> {
             None => (blank(), None),
             Some((body, version)) => {
                 let record: Record<N::Memory> = read(name, &body).map_err(PassError::Store)?;
-                let (intent, digest) = (record.intent.clone(), digest(&body));
-                let stored = Stored { intent, digest, version, claims: Vec::new() };
+                let (intent, digest) = (record.intent.clone(), Some(digest(&body)));
+                let stored = Stored { intent, digest, essence: essence(&record), version, claims: Vec::new() };
                 (record, Some(stored))
             }
         };
         let plan = Plan::rest(None, record.said.reason);
         Ok(Box::new(Kept { seen: Seen::new(record), stored, plan, wanted: None }))
+    }
+
+    /// Commits; once more if it was an ask that came in between, so that nothing which was just heard is lost over it.
+    async fn write(
+        &self,
+        name: &ObjectName,
+        kept: &mut Kept<N>,
+        plan: &Plan,
+        claims: &[(&'static str, String)],
+        now: Moment,
+    ) -> Result<(), Failure> {
+        match self.commit(name, kept, plan, claims, now).await {
+            Err(failure) if failure.done == Done::No && self.take_in(name, kept) => {
+                self.commit(name, kept, plan, claims, now).await
+            }
+            written => written,
+        }
     }
 
     /// Writes when the intent changes, before anything is done with what is newly claimed, and at rest when anything changed. All
@@ -388,6 +312,7 @@ impl<N: Noun> Keeper<N> {
         kept: &mut Kept<N>,
         plan: &Plan,
         claims: &[(&'static str, String)],
+        now: Moment,
     ) -> Result<(), Failure> {
         let (record, old) = (&kept.seen.record, kept.stored.as_ref());
         let claimed: Vec<u64> = claims.iter().map(|(kind, value)| digest(&format!("{kind} {value}"))).collect();
@@ -398,26 +323,38 @@ impl<N: Noun> Keeper<N> {
             Step::Act(_) => intent_changed || claims_more(),
             Step::Look(_) | Step::Recall(_) => intent_changed,
         };
-        if !due {
+        if !due || self.is_as_it_was(name, kept) {
+            return Ok(());
+        }
+        let essence = essence(record);
+        if is_brief(plan, &record.said, now) && old.is_some_and(|old| old.essence == essence) {
+            kept.soil(); // said again soon, or written then
             return Ok(());
         }
         let body = serde_json::to_string(record).map_err(|error| {
             Failure::new(Reason::StoreFailed, format!("a record could not be written as JSON: {error}"))
         })?;
-        let digest = digest(&body);
+        let digest = Some(digest(&body));
         if old.is_some_and(|old| old.digest == digest) {
             kept.stored.iter_mut().for_each(|old| old.claims.clone_from(&claimed));
             return Ok(());
         }
         let (expected, environment) = (old.map(|old| old.version), record.environment.as_ref());
         let version = self.common.world.commit(Commit { name, environment, body: &body, expected, claims }).await?;
-        kept.stored = Some(Stored { intent: record.intent.clone(), digest, version, claims: claimed });
+        kept.stored = Some(Stored { intent: record.intent.clone(), digest, essence, version, claims: claimed });
         Ok(())
+    }
+
+    /// Most passes look and find nothing new: that is seen without writing the record as JSON.
+    fn is_as_it_was(&self, name: &ObjectName, kept: &Kept<N>) -> bool {
+        let out = lock(&self.out);
+        let before = out.get(name).filter(|before| before.clean().is_some() && before.clean() == kept.clean());
+        before.is_some_and(|before| before.seen.record == kept.seen.record)
     }
 
     /// What does not fit now rests in that budget's line, before anything is written or asked.
     fn admit(&self, at: Option<&EnvironmentName>, plan: Plan, now: Moment) -> Plan {
-        let (pays, Some(at)) = (pays(&plan.step), at) else { return plan };
+        let (pays, Some(at)) = (plan.step.pays(), at) else { return plan };
         let mut budgets = lock(&self.common.budgets);
         let Err(class) = budgets.take(at, pays, now) else { return plan };
         let opens = budgets.opens(at, class, now);
@@ -438,7 +375,7 @@ impl<N: Noun> Keeper<N> {
             let plan = Plan { step: Step::Rest, ..kept.plan.clone() };
             let claims = self.viewed(&kept, |view| N::claims(&view)).unwrap_or_default();
             left -= 1;
-            match self.commit(name, &mut kept, &plan, &claims).await {
+            match self.commit(name, &mut kept, &plan, &claims, self.common.clock.now()).await {
                 Ok(()) => {
                     if let Some(stored) = &kept.stored {
                         lock(&self.asked).insert(name.clone(), (ask, stored.version));
@@ -452,132 +389,7 @@ impl<N: Noun> Keeper<N> {
             }
         }
     }
-
-    fn viewed<T>(&self, kept: &Kept<N>, with: impl FnOnce(View<'_, N>) -> T) -> Option<T> {
-        let wanted = kept.wanted.as_deref()?;
-        let at = wanted.environment.as_ref().map(|at| &at.name);
-        let neighbours = lock(&self.common.board).neighbours(at);
-        let now = self.common.clock.now();
-        Some(with(View { spec: N::spec(&wanted.spec)?, wanted, seen: &kept.seen, neighbours: &neighbours, now }))
-    }
-
-    /// The name of every subject that is known.
-    pub fn names(&self, mut with: impl FnMut(&ObjectName)) {
-        lock(&self.kept).keys().for_each(&mut with);
-        lock(&self.out).keys().for_each(&mut with);
-    }
-
-    /// Every subject that is known, as it is shown; one that is out on a pass as it was before.
-    pub fn each(&self, mut with: impl FnMut(&ObjectName, Shown)) {
-        for (name, kept) in lock(&self.kept).iter() {
-            with(name, self.show(kept));
-        }
-        for (name, explained) in lock(&self.out).iter() {
-            with(name, explained.shown.clone());
-        }
-    }
-
-    /// One subject as it is shown; `None` while it is not known.
-    pub fn shown(&self, name: &ObjectName) -> Option<Shown> {
-        let kept = lock(&self.kept).get(name).map(|kept| self.show(kept));
-        kept.or_else(|| lock(&self.out).get(name).map(|explained| explained.shown.clone()))
-    }
-
-    /// One subject explained; `None` while it is not known.
-    pub fn explained(&self, name: &ObjectName) -> Option<Explained> {
-        let kept = lock(&self.kept).get(name).map(|kept| self.explain(kept));
-        kept.or_else(|| lock(&self.out).get(name).map(|explained| (**explained).clone()))
-    }
-
-    fn explain(&self, kept: &Kept<N>) -> Explained {
-        let record = &kept.seen.record;
-        let held = record.trouble.as_ref().is_some_and(|trouble| trouble.holds(self.common.clock.now()));
-        let because = if held { "BackOff" } else { kept.plan.reason.word() }.to_owned();
-        Explained {
-            shown: self.show(kept),
-            message: kept.plan.message.clone(),
-            fix: kept.plan.fix.clone(),
-            hurts: kept.plan.hurts,
-            steps: N::steps(&self.view(kept)),
-            history: record.history.iter().rev().cloned().collect(),
-            next: kept.plan.next.map(|at| ExplainedNext { at: at.to_second(), because }),
-        }
-    }
-
-    fn show(&self, kept: &Kept<N>) -> Shown {
-        let view = self.view(kept);
-        let common = report::common(&view);
-        Shown {
-            wanted: kept.wanted.clone(),
-            environment: kept.seen.record.environment.clone(),
-            generation: kept.seen.record.generation,
-            revision: kept.stored.as_ref().map_or(0, |stored| stored.version.0),
-            said: kept.seen.record.said.clone(),
-            status: N::status(&view, common.clone()),
-            common,
-            next: kept.plan.next,
-            line: kept.plan.line,
-        }
-    }
-
-    fn view<'a>(&self, kept: &'a Kept<N>) -> Viewed<'a, N> {
-        let wanted = kept.wanted.as_deref();
-        let spec = wanted.and_then(|wanted| N::spec(&wanted.spec));
-        Viewed { spec, wanted, seen: &kept.seen, plan: &kept.plan, now: self.common.clock.now() }
-    }
-
-    /// What an ask would lead to, without doing or writing anything.
-    pub fn rehearse(&self, name: &ObjectName, ask: Ask) -> Option<Rehearsed> {
-        let mut kept = lock(&self.kept);
-        let kept = kept.get_mut(name)?;
-        let before = kept.seen.record.ask.replace(ask);
-        let plan = self.viewed(kept, |view| plan::plan(&view));
-        kept.seen.record.ask = before;
-        let plan = plan?;
-        let effects = if let Step::Act(effect) = &plan.step { vec![effect.clone()] } else { Vec::new() };
-        let then = effects.last().map_or_else(Vec::new, N::follow);
-        let rests = effects.is_empty().then(|| (plan.reason, plan.message.clone()));
-        let revision = kept.stored.as_ref().map_or(0, |stored| stored.version.0);
-        Some(Rehearsed { effects, then, generation: kept.seen.record.generation, revision, rests })
-    }
-
-    /// How many subjects are known.
-    pub fn count(&self) -> usize {
-        lock(&self.kept).len()
-    }
-
-    /// The kind.
-    pub const fn kind(&self) -> Kind {
-        N::KIND
-    }
 }
 
 /// How long a budget is shut when the far side did not say.
 const PAUSE: Span = Span::minutes(1);
-
-/// FNV-1a: the same in every build, good enough to see a change.
-fn digest(body: &str) -> u64 {
-    body.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-fn pays(step: &Step) -> &'static [Class] {
-    match step {
-        Step::Act(effect) => effect.terms().pays,
-        Step::Look(query) => query.pays(),
-        Step::Recall(intent) => match &intent.effect {
-            Effect::Edge(_) => &[Class::EdgeCalls],
-            Effect::Kms(_) => &[Class::KmsReads],
-            Effect::Acme(_) | Effect::Outlet(_) | Effect::Vault(_) => &[],
-        },
-        Step::Rest => &[],
-    }
-}
-
-/// A record that cannot be read is left where it is: nothing is made anew over it.
-fn read<M: serde::de::DeserializeOwned>(name: &ObjectName, body: &str) -> Result<Record<M>, Failure> {
-    serde_json::from_str(body).map_err(|error| {
-        Failure::new(Reason::StoreFailed, format!("the record of {name} cannot be read: {error}"))
-            .retry(Retry::Never)
-            .fix("restore the state folder from a backup, or start this release's predecessor again")
-    })
-}

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use claviger_config::{Kind, Reason, Span};
 
-use crate::{START, company, fleet::Fleet, nothing_is_doubled_and_nothing_lapsed};
+use crate::{START, company, fleet::Fleet, nothing_is_doubled_and_nothing_lapsed, shop};
 
 /// What was done, less what a renewal does.
 fn done_beside_renewals(fleet: &Fleet) -> u64 {
@@ -16,7 +16,7 @@ fn done_beside_renewals(fleet: &Fleet) -> u64 {
 
 #[test]
 fn two_calm_years_pass_without_a_lapse_a_double_or_a_needless_effect() {
-    let mut fleet = company(1);
+    let mut fleet = shop(1);
     fleet.run_for(Span::days(12));
     assert_eq!(fleet.unready(), [""; 0]);
     let settled = done_beside_renewals(&fleet);
@@ -27,13 +27,14 @@ fn two_calm_years_pass_without_a_lapse_a_double_or_a_needless_effect() {
     let model = fleet.sim.model();
     assert_eq!(model.orders.len(), model.issued(), "every order ended in a certificate");
     assert_eq!(model.private_keys as usize, model.issued() + model.accounts.len(), "a new key for each certificate");
-    assert!(model.issued() > 3 * 12 + 150, "three that last 90 days and one that lasts six: {}", model.issued());
+    assert!((12 + 180..12 + 190).contains(&model.issued()), "one lasts 90 days, one lasts six: {}", model.issued());
     println!("{} passes, {} certificates, {} commits", fleet.passes, model.issued(), model.commits);
 }
 
 #[test]
 fn an_issuance_costs_few_commits() {
-    let mut fleet = company(2);
+    let mut fleet = shop(2);
+    fleet.sim.model().customers.clear(); // the edge's own renewals are written down too
     fleet.run_for(Span::days(12));
     let counts = |fleet: &Fleet| {
         let model = fleet.sim.model();
@@ -44,10 +45,7 @@ fn an_issuance_costs_few_commits() {
     let after = counts(&fleet);
     let (commits, issued) = (after.0 - before.0, (after.1 - before.1) as u64);
     println!("{:.2} commits per issuance ({commits} for {issued})", commits as f64 / issued as f64);
-    // Beside them: each host name's certificate is renewed by the edge every thirty days.
-    let renewed_by_the_edge = 3 * 5;
-    let most = 5 * issued + renewed_by_the_edge;
-    assert!(commits <= most, "intent, order, proof, processing and certificate: {commits} for {issued}");
+    assert_eq!(commits, 3 * issued, "the intent, the order, and what came of it");
 }
 
 #[test]
@@ -56,7 +54,7 @@ fn the_same_seed_gives_the_same_run() {
         let mut fleet = company(seed);
         fleet.sim.slow.store(true, Relaxed);
         fleet.sim.faults().per_mille = 20;
-        fleet.run_for(Span::days(10));
+        fleet.run_for(Span::days(5));
         fleet.sim.trace()
     };
     assert_eq!(run(3), run(3));
@@ -66,12 +64,12 @@ fn the_same_seed_gives_the_same_run() {
 #[test]
 fn with_one_call_in_fifty_going_wrong_nothing_lapses_nothing_is_doubled_and_all_comes_to_rest() {
     let mut crashes = 0;
-    for seed in 10..13 {
-        let mut fleet = company(seed);
+    for seed in 10..16 {
+        let mut fleet = if seed % 4 == 0 { company(seed) } else { shop(seed) };
         fleet.sim.slow.store(seed % 2 == 0, Relaxed);
         fleet.sim.model().late = Some(Span::minutes((seed % 5).cast_signed()));
         fleet.sim.faults().per_mille = 20;
-        fleet.run_for(Span::days(70));
+        fleet.run_for(Span::days(40));
         fleet.sim.faults().per_mille = 0;
         fleet.run_for(Span::days(2)); // everything heals
         nothing_is_doubled_and_nothing_lapsed(&fleet);
@@ -85,13 +83,13 @@ fn with_one_call_in_fifty_going_wrong_nothing_lapses_nothing_is_doubled_and_all_
         crashes += fleet.crashes;
         println!("seed {seed}: {} crashes, {} certificates", fleet.crashes, fleet.sim.model().issued());
     }
-    assert!(crashes > 20, "{crashes} crashes: the run must hurt");
+    assert!(crashes > 600, "{crashes} crashes: the run must hurt");
 }
 
 #[test]
 fn a_status_that_is_lost_everywhere_costs_no_order_key_account_or_host_name() {
     let mut fleet = company(5);
-    fleet.run_for(Span::days(20));
+    fleet.run_for(Span::days(18)); // the one that lasts six days is young
     let counts = |fleet: &Fleet| {
         let model = fleet.sim.model();
         (model.orders.len(), model.keys.len(), model.accounts.len(), model.hostnames.len(), model.private_keys)
@@ -100,19 +98,16 @@ fn a_status_that_is_lost_everywhere_costs_no_order_key_account_or_host_name() {
     fleet.sim.model().store.clear();
     fleet.restart();
     fleet.run_for(Span::hours(12));
-    let after = counts(&fleet);
-    assert_eq!((after.1, after.2, after.3), (before.1, before.2, before.3), "no key, account or host name");
-    // The one that lasts six days may be due in these hours; it is the only one.
-    assert!(after.0 <= before.0 + 1 && after.4 <= before.4 + 1, "{before:?}, then {after:?}");
+    assert_eq!(counts(&fleet), before);
     assert_eq!(fleet.unready(), [""; 0]);
-    fleet.run_for(Span::days(30));
+    fleet.run_for(Span::days(60));
     nothing_is_doubled_and_nothing_lapsed(&fleet);
 }
 
 #[test]
 fn a_removed_document_is_released_touches_nothing_and_may_come_back() {
     let mut fleet = company(6);
-    fleet.run_for(Span::days(12));
+    fleet.run_for(Span::days(10)); // the one that lasts six days is young
     let counts = |fleet: &Fleet| {
         let model = fleet.sim.model();
         (model.keys.len(), model.orders.len())
@@ -137,10 +132,7 @@ fn a_removed_document_is_released_touches_nothing_and_may_come_back() {
     }
     fleet.run_for(Span::hours(2));
     assert_eq!(fleet.unready(), [""; 0]);
-    let after = counts(&fleet);
-    assert_eq!(after.0, before.0, "no key");
-    // The one that lasts six days may be due in these hours; it is the only one.
-    assert!(after.1 <= before.1 + 1, "{before:?}, then {after:?}");
+    assert_eq!(counts(&fleet), before);
 }
 
 #[test]

@@ -46,6 +46,19 @@ fn company(seed: u64) -> Fleet {
     Fleet::new(sim, documents)
 }
 
+/// One environment, so that years go by quickly.
+fn shop(seed: u64) -> Fleet {
+    let (sim, documents) = (Arc::new(Sim::new(seed, START)), Arc::new(Documents::default()));
+    documents.environment("staging");
+    documents.certificate("staging", "web", &["first", "second"], &["one", "two"]);
+    documents.certificate("staging", "short", &["first+"], &["nginx"]);
+    for (name, hours) in [("early", 1), ("late", 24 * 9)] {
+        documents.hostname("staging", name);
+        sim.model().customers.insert(format!("{name}.customer.example").parse().unwrap(), START + Span::hours(hours));
+    }
+    Fleet::new(sim, documents)
+}
+
 /// Nothing that is made once was made twice, and nothing ran out.
 fn nothing_is_doubled_and_nothing_lapsed(fleet: &Fleet) {
     let (sim, documents) = (&fleet.sim, &fleet.documents);

@@ -36,6 +36,8 @@ pub(crate) struct Model {
     pub(crate) broken: BTreeSet<String>,
     pub(crate) vault: BTreeMap<(EnvironmentName, String), Sealed>,
     pub(crate) store: BTreeMap<ObjectName, Row>,
+    /// What belongs to one environment alone, and by which objects.
+    pub(crate) claims: BTreeMap<(&'static str, String), BTreeMap<ObjectName, Option<EnvironmentName>>>,
     /// How long KMS shows what was just made or changed as it was before.
     pub(crate) late: Option<Span>,
     /// Issuers that do not answer, and until when.
@@ -89,7 +91,6 @@ pub(crate) struct Pair {
 pub(crate) struct Row {
     pub(crate) body: String,
     pub(crate) version: u64,
-    pub(crate) environment: Option<EnvironmentName>,
     pub(crate) claims: Vec<(&'static str, String)>,
 }
 
@@ -254,8 +255,7 @@ impl Model {
                 status: certificate.to_owned(),
                 method: Some(hostname.settings.validation.word().to_owned()),
                 min_tls_version: hostname.settings.min_tls_version.map(|version| version.word().to_owned()),
-                // The edge renews by itself, every thirty days.
-                not_after: hostname.served.map(|_| Moment(now.0 - now.0.rem_euclid(Span::days(30).0)) + Span::days(90)),
+                not_after: hostname.served.map(|since| renewed_until(since, now)),
                 txt: Vec::new(),
                 http: Vec::new(),
                 errors: Vec::new(),
@@ -308,16 +308,23 @@ impl Model {
             return Err(Failure::new(Reason::StoreFailed, "a stale version"));
         }
         let held = |claim: &&(&'static str, String)| {
-            self.store.values().any(|row| row.environment.as_ref() != commit.environment && row.claims.contains(claim))
+            let holders = self.claims.get(*claim);
+            holders.is_some_and(|holders| holders.values().any(|holder| holder.as_ref() != commit.environment))
         };
         if let Some((kind, value)) = commit.claims.iter().find(held) {
             let message = format!("another environment holds {kind} `{value}`");
             return Err(Failure::new(Reason::ClaimedElsewhere, message).retry(Retry::Never));
         }
         let version = version.unwrap_or(0) + 1;
-        let (body, environment) = (commit.body.to_owned(), commit.environment.cloned());
-        let row = Row { body, version, environment, claims: commit.claims.to_vec() };
-        self.store.insert(commit.name.clone(), row);
+        let row = Row { body: commit.body.to_owned(), version, claims: commit.claims.to_vec() };
+        let before = self.store.insert(commit.name.clone(), row);
+        for claim in before.iter().flat_map(|row| &row.claims) {
+            self.claims.get_mut(claim).map(|holders| holders.remove(commit.name));
+        }
+        for claim in commit.claims {
+            let holders = self.claims.entry(claim.clone()).or_default();
+            holders.insert(commit.name.clone(), commit.environment.cloned());
+        }
         self.commits += 1;
         Ok(Version(version))
     }
@@ -352,6 +359,12 @@ impl Order {
             renewal_id: Some(url.to_owned()),
         });
     }
+}
+
+/// The edge renews by itself, every sixty days for ninety.
+fn renewed_until(since: Moment, now: Moment) -> Moment {
+    let round = Span::days(60);
+    since + round.times(now.since(since).0 / round.0) + Span::days(90)
 }
 
 /// The public half of a wrapped key.

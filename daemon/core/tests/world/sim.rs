@@ -137,24 +137,28 @@ impl Sim {
         if fate != Fate::Fine {
             *faults.hits.entry((word, how)).or_default() += 1;
         }
-        let mut latest = self.latest.lock().unwrap();
-        let may_lose = match word {
-            "open_order" => matches!(fate, Fate::Lost | Fate::After),
-            // What the order brought is written down here.
-            "commit" => fate != Fate::Fine && latest.get(name) == Some(&"open_order"),
-            _ => false,
-        };
-        // A crash loses what every pass under way has not written down yet.
-        let others = latest.iter().filter(|(other, word)| *other != name && **word == "open_order").count() as u64;
-        let crash = matches!(fate, Fate::After | Fate::Before);
-        faults.lost_orders += u64::from(may_lose) + if crash { others } else { 0 };
-        if crash {
-            latest.clear();
-        } else {
-            latest.insert(name.clone(), word);
-        }
+        faults.lost_orders += self.lost_orders(name, word, fate);
         self.write(name, word, how);
         fate
+    }
+
+    /// How many orders nobody knows of after that.
+    fn lost_orders(&self, name: &ObjectName, word: &'static str, fate: Fate) -> u64 {
+        let mut latest = self.latest.lock().unwrap();
+        let lost = match word {
+            "open_order" => matches!(fate, Fate::Lost | Fate::After),
+            // What the order brought is written down here.
+            "commit" => matches!(fate, Fate::NotDone | Fate::Before) && latest.get(name) == Some(&"open_order"),
+            _ => false,
+        };
+        if matches!(fate, Fate::After | Fate::Before) {
+            // A crash also loses what the other passes under way have not written down yet.
+            let others = latest.iter().filter(|(other, word)| *other != name && **word == "open_order").count() as u64;
+            latest.clear();
+            return u64::from(lost) + others;
+        }
+        latest.insert(name.clone(), word);
+        u64::from(lost)
     }
 
     /// One call: it may fail before, lose its answer, or be the last one before a crash.

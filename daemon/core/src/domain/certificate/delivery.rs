@@ -48,6 +48,9 @@ pub(super) fn delivery_due(view: &V<'_>) -> Option<Plan> {
     let issued = memory.issued.as_ref().filter(|issued| issued.chain.not_after > view.now)?;
     let waits = |name: &Name| trouble(view, name).is_some_and(|trouble| trouble.reason != Reason::HookFailed);
     let outlet = targets(view).find(|target| !holds(view, &target.name, issued) && !waits(&target.name))?;
+    if view.neighbours.wrapping_key().is_none() {
+        return Some(issue::wrapping_key_pending(view)); // the key must be opened for it
+    }
     let fingerprint = &issued.chain.fingerprint;
     let lost = memory.outlets.get(&outlet.name).is_some_and(|delivered| delivered.fingerprint == *fingerprint);
     let reason = if lost { Reason::OutletChanged } else { view.seen.record.said.reason };
@@ -308,6 +311,17 @@ mod tests {
         let mut given = certificate_with(&["nginx"]).hears(News::Outlet(name("nginx"), pair("key-1")));
         given.neighbours.wrapping = None;
         assert_eq!(given.reason(), Reason::WrappingKeyNotReady);
+    }
+
+    #[test]
+    fn delivery_waits_for_the_wrapping_key_without_counting_a_failure() {
+        let mut given = given::issue(glance(certificate_with(&["nginx"])), "key-1", 90);
+        given.neighbours.wrapping = Some(Err(Reason::KeyDisabled));
+        assert_eq!(given.reason(), Reason::WrappingKeyNotReady);
+        let mut given = given.noted();
+        assert!(given.seen.record.memory.ailing.is_empty());
+        given.neighbours.wrapping = Some(Ok(given::ARN.to_owned()));
+        assert_eq!(delivers(&given), name("nginx"));
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub(super) fn order_in_flight(view: &V<'_>) -> Option<Plan> {
             Plan::act(Effect::Acme(AcmeEffect::Answer { issuer, order: url }), order.cause)
         }
         (Some(Stage::Ready), later) if later.is_none() || facts.unmoved == 0 => {
+            if view.neighbours.wrapping_key().is_none() {
+                return Some(wrapping_key_pending(view)); // the key must be opened for it
+            }
             let names = order.names.clone();
             let finalize = AcmeEffect::Finalize { issuer, order: url, names, key: key.key.clone() };
             Plan::act(Effect::Acme(finalize), order.cause)
@@ -571,6 +574,14 @@ mod tests {
         assert_eq!(given.reason(), Reason::AccountPending);
         given.neighbours.refused.insert("first".parse().unwrap(), (Reason::AccountRefused, "no".to_owned()));
         assert_eq!((given.reason(), given.plan().message.as_str()), (Reason::AccountRefused, "no"));
+    }
+
+    #[test]
+    fn an_order_is_not_handed_in_while_its_key_cannot_be_opened() {
+        let mut given = opened(with_key(), Stage::Ready);
+        given.neighbours.wrapping = Some(Err(Reason::KeyPendingDeletion));
+        assert_eq!(given.reason(), Reason::WrappingKeyNotReady);
+        assert!(given.noted().seen.record.trouble.is_none());
     }
 
     #[test]

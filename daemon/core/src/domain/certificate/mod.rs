@@ -28,7 +28,7 @@ use super::{
 };
 
 /// `TlsCertificate`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Certificate;
 
 /// What is remembered of a certificate.
@@ -99,7 +99,7 @@ pub struct Delivered {
 }
 
 /// What was seen since the start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// How far the order is.
     pub stage: Option<Stage>,

@@ -3,7 +3,7 @@
 use claviger_config::{
     admin::{ExplainedStep, StepState},
     certificate::{IssuedView, OutletView, RenewalView, TlsCertificateStatus},
-    condition::CommonStatus,
+    condition::{CommonStatus, Pending},
 };
 
 use super::{Certificate, Memory};
@@ -28,8 +28,26 @@ pub(super) fn status(view: &Viewed<'_, Certificate>, common: CommonStatus) -> se
         observed_at: view.seen.facts.window_at.map(|at| at.to_second()),
         explanation_url: renewal.explanation_url.clone(),
     });
+    let common = CommonStatus { pending: common.pending.clone().or_else(|| pending(view)), ..common };
     let status = TlsCertificateStatus { common, certificate, renewal, outlets: outlets(view) };
     serde_json::to_value(status).unwrap_or_default()
+}
+
+/// The order in flight, also between two effects.
+fn pending(view: &Viewed<'_, Certificate>) -> Option<Pending> {
+    let (record, stage) = (&view.seen.record, view.seen.facts.stage.as_ref());
+    let order = record.memory.order.as_ref()?;
+    let effect = match stage {
+        Some(Stage::Ready | Stage::Processing | Stage::Valid) => "finalize",
+        _ => "answer_challenges",
+    };
+    Some(Pending {
+        intent: None,
+        effect: effect.to_owned(),
+        issuer: Some(order.issuer.to_string()),
+        order_url: Some(order.url.clone()),
+        failures: record.trouble.as_ref().map_or(0, |trouble| trouble.count),
+    })
 }
 
 fn outlets(view: &Viewed<'_, Certificate>) -> Vec<OutletView> {
@@ -88,5 +106,76 @@ fn state(index: usize, reached: usize, failed: bool) -> StepState {
         std::cmp::Ordering::Equal if failed => StepState::Failed,
         std::cmp::Ordering::Equal => StepState::Current,
         std::cmp::Ordering::Greater => StepState::Waiting,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use claviger_config::KeyAlgorithm;
+
+    use super::*;
+    use crate::{
+        domain::{
+            effect::{KeyUse, News, Opened},
+            given::{self, Given, NOW, ORDER, certificate, glance, sealed, serving},
+        },
+        report,
+    };
+
+    fn shown(given: &Given<Certificate>) -> TlsCertificateStatus {
+        given.shown(|view| serde_json::from_value(status(view, report::common(view))).unwrap())
+    }
+
+    fn states(given: &Given<Certificate>) -> Vec<(String, StepState)> {
+        given.shown(steps).into_iter().map(|step| (step.step, step.state)).collect()
+    }
+
+    fn opened() -> Given<Certificate> {
+        let key = News::KeySealed(KeyUse::Certificate, sealed("key-1", KeyAlgorithm::EcdsaP256));
+        let opened = Opened {
+            issuer: "first".parse().unwrap(),
+            names: given::names(&["www.example.com", "api.example.com"]),
+            profile: None,
+            order: given::order(Stage::Pending { unanswered: 2 }),
+        };
+        glance(certificate()).hears(key).hears(News::Opened(Box::new(opened)))
+    }
+
+    #[test]
+    fn an_order_in_flight_is_shown_with_its_issuer_and_its_address() {
+        let pending = shown(&opened()).common.pending.unwrap();
+        assert_eq!((pending.effect.as_str(), pending.issuer.as_deref()), ("answer_challenges", Some("first")));
+        assert_eq!((pending.order_url.as_deref(), pending.intent), (Some(ORDER), None));
+        assert_eq!(shown(&serving()).common.pending, None);
+    }
+
+    #[test]
+    fn what_is_in_service_is_shown_with_its_end_its_renewal_and_its_outlets() {
+        let status = shown(&serving());
+        let issued = status.certificate.unwrap();
+        assert_eq!((issued.serial.as_str(), issued.not_before), ("serial-key-1", NOW));
+        assert!(status.renewal.unwrap().at > NOW);
+        assert_eq!(status.outlets[0].spki_sha256.as_deref(), Some("key-1"));
+    }
+
+    #[test]
+    fn nothing_that_is_unknown_is_shown_as_zero_or_false() {
+        let body = certificate().shown(|view| status(view, report::common(view)));
+        for absent in ["certificate", "renewal", "pending", "attention"] {
+            assert!(body.get(absent).is_none(), "{absent}: {body}");
+        }
+        assert_eq!(body["outlets"], serde_json::json!([{ "name": "nginx" }]));
+        assert!(!body.to_string().contains("wrapped"), "no ciphertext in a public status");
+        let body = serving().shown(|view| status(view, report::common(view))).to_string();
+        assert!(!body.contains("wrapped") && !body.contains("PEM"), "{body}");
+    }
+
+    #[test]
+    fn the_way_is_told_step_by_step() {
+        use StepState::{Current, Done, Waiting};
+        let told: Vec<_> = states(&opened()).into_iter().map(|(_, state)| state).collect();
+        assert_eq!(told, [Done, Done, Current, Waiting, Waiting, Waiting]);
+        assert!(states(&serving()).iter().all(|(_, state)| *state == Done));
+        assert_eq!(states(&glance(certificate()))[0], ("SealNewKey".to_owned(), Current));
     }
 }

@@ -23,7 +23,7 @@ use super::{
 };
 
 /// `CustomHostname`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Hostname;
 
 /// What is remembered of a host name.
@@ -52,7 +52,7 @@ pub struct Place {
 }
 
 /// What was seen since the start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// The host name at the edge; `None` inside: there is none.
     pub seen: Option<(Option<Box<HostnameSeen>>, Moment)>,

@@ -1,0 +1,181 @@
+//! Subjects as they are shown and explained; reading waits for no pass.
+
+use std::sync::Arc;
+
+use claviger_config::{
+    EnvironmentName, Kind, Moment, ObjectName, Reason,
+    admin::{ExplainedNext, ExplainedStep, HistoryEntry},
+    condition::CommonStatus,
+    desired::Wanted,
+};
+
+use super::{kept::Kept, lock, pass::Keeper};
+use crate::{
+    domain::{
+        effect::{Class, Effect, Terms},
+        noun::{Noun, View, Viewed},
+        plan::{self, Step},
+        record::{Ask, Said},
+    },
+    report,
+};
+
+/// A subject as it is shown.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// What shall be; absent when its document is gone.
+    pub wanted: Option<Arc<Wanted>>,
+    /// Its environment, for life.
+    pub environment: Option<EnvironmentName>,
+    /// The generation that status speaks of.
+    pub generation: u64,
+    /// Its revision in the store.
+    pub revision: u64,
+    /// What was said last.
+    pub said: Said,
+    /// What every status begins with.
+    pub common: CommonStatus,
+    /// Its status, whole.
+    pub status: serde_json::Value,
+    /// When it is looked at next.
+    pub next: Option<Moment>,
+    /// The budget that it waits for.
+    pub line: Option<Class>,
+}
+
+/// A subject explained.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// As it is shown.
+    pub shown: Shown,
+    /// Why, in words.
+    pub message: String,
+    /// What to do.
+    pub fix: Vec<String>,
+    /// When waiting begins to cost.
+    pub hurts: Option<Moment>,
+    /// The way, step by step.
+    pub steps: Vec<ExplainedStep>,
+    /// What happened, newest first.
+    pub history: Vec<HistoryEntry>,
+    /// What comes next.
+    pub next: Option<ExplainedNext>,
+}
+
+/// What a person's ask would lead to now.
+#[derive(Clone, Debug)]
+pub struct Rehearsed {
+    /// The effects that would follow, the first one first.
+    pub effects: Vec<Effect>,
+    /// What follows them when all goes well.
+    pub then: Vec<Terms>,
+    /// The generation and revision that it was thought through on.
+    pub generation: u64,
+    /// The revision in the store.
+    pub revision: u64,
+    /// Why nothing would follow, when that is so.
+    pub rests: Option<(Reason, String)>,
+}
+
+impl<N: Noun> Keeper<N> {
+    /// The name of every subject that is known.
+    pub fn names(&self, mut with: impl FnMut(&ObjectName)) {
+        self.each_kept(|name, _| with(name));
+    }
+
+    /// Every subject that is known, as it is shown; one that is out on a pass as it was before.
+    pub fn each(&self, mut with: impl FnMut(&ObjectName, Shown)) {
+        self.each_kept(|name, kept| with(name, self.show(kept)));
+    }
+
+    /// Locked to the end, so that nobody is missed or told twice on the way from one place to the other.
+    fn each_kept(&self, mut with: impl FnMut(&ObjectName, &Kept<N>)) {
+        let (all, out) = (lock(&self.kept), lock(&self.out));
+        all.iter().for_each(|(name, kept)| with(name, kept));
+        out.iter().filter(|(name, _)| !all.contains_key(*name)).for_each(|(name, kept)| with(name, kept));
+    }
+
+    /// One subject as it is shown; `None` while it is not known.
+    pub fn shown(&self, name: &ObjectName) -> Option<Shown> {
+        self.found(name, |kept| self.show(kept))
+    }
+
+    /// One subject explained; `None` while it is not known.
+    pub fn explained(&self, name: &ObjectName) -> Option<Explained> {
+        self.found(name, |kept| self.explain(kept))
+    }
+
+    fn found<T>(&self, name: &ObjectName, with: impl Fn(&Kept<N>) -> T) -> Option<T> {
+        let all = lock(&self.kept);
+        all.get(name).map(|kept| with(kept)).or_else(|| lock(&self.out).get(name).map(|kept| with(kept)))
+    }
+
+    fn explain(&self, kept: &Kept<N>) -> Explained {
+        let record = &kept.seen.record;
+        let held = record.trouble.as_ref().is_some_and(|trouble| trouble.holds(self.common.clock.now()));
+        let because = if held { "BackOff" } else { kept.plan.reason.word() }.to_owned();
+        Explained {
+            shown: self.show(kept),
+            message: kept.plan.message.clone(),
+            fix: kept.plan.fix.clone(),
+            hurts: kept.plan.hurts,
+            steps: N::steps(&self.view(kept)),
+            history: record.history.iter().rev().cloned().collect(),
+            next: kept.plan.next.map(|at| ExplainedNext { at: at.to_second(), because }),
+        }
+    }
+
+    fn show(&self, kept: &Kept<N>) -> Shown {
+        let view = self.view(kept);
+        let common = report::common(&view);
+        Shown {
+            wanted: kept.wanted.clone(),
+            environment: kept.seen.record.environment.clone(),
+            generation: kept.seen.record.generation,
+            revision: kept.revision(),
+            said: kept.seen.record.said.clone(),
+            status: N::status(&view, common.clone()),
+            common,
+            next: kept.plan.next,
+            line: kept.plan.line,
+        }
+    }
+
+    fn view<'a>(&self, kept: &'a Kept<N>) -> Viewed<'a, N> {
+        let wanted = kept.wanted.as_deref();
+        let spec = wanted.and_then(|wanted| N::spec(&wanted.spec));
+        Viewed { spec, wanted, seen: &kept.seen, plan: &kept.plan, now: self.common.clock.now() }
+    }
+
+    /// What an ask would lead to, without doing or writing anything.
+    pub fn rehearse(&self, name: &ObjectName, ask: Ask) -> Option<Rehearsed> {
+        let mut kept = self.found(name, Kept::clone)?;
+        kept.seen.record.ask = Some(ask);
+        let plan = self.viewed(&kept, |view| plan::plan(&view))?;
+        let effects = if let Step::Act(effect) = &plan.step { vec![effect.clone()] } else { Vec::new() };
+        let then = effects.last().map_or_else(Vec::new, N::follow);
+        let rests = effects.is_empty().then(|| (plan.reason, plan.message.clone()));
+        let (generation, revision) = (kept.seen.record.generation, kept.revision());
+        Some(Rehearsed { effects, then, generation, revision, rests })
+    }
+
+    pub(super) fn viewed<T>(&self, kept: &Kept<N>, with: impl FnOnce(View<'_, N>) -> T) -> Option<T> {
+        let wanted = kept.wanted.as_deref()?;
+        let at = wanted.environment.as_ref().map(|at| &at.name);
+        let neighbours = lock(&self.common.board).neighbours(at);
+        let now = self.common.clock.now();
+        Some(with(View { spec: N::spec(&wanted.spec)?, wanted, seen: &kept.seen, neighbours: &neighbours, now }))
+    }
+
+    /// How many subjects are known.
+    pub fn count(&self) -> usize {
+        let mut count = 0;
+        self.each_kept(|_, _| count += 1);
+        count
+    }
+
+    /// The kind.
+    pub const fn kind(&self) -> Kind {
+        N::KIND
+    }
+}
