@@ -3,9 +3,12 @@
 mod boundaries;
 #[path = "../peers/esdk/mod.rs"]
 pub mod esdk;
+mod ground;
+mod issue;
 mod kms_peers;
 mod peers;
 mod rejection;
+mod renew;
 mod restart;
 mod separation;
 mod stage;
