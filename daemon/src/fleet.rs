@@ -93,6 +93,17 @@ impl Fleet {
         }
     }
 
+    /// The name of every subject of a kind.
+    pub fn names_of(&self, kind: Kind, mut with: impl FnMut(&ObjectName)) {
+        match kind {
+            Kind::Authority => {}
+            Kind::CustomHostname => self.hostnames.names(&mut with),
+            Kind::Environment => self.environments.names(&mut with),
+            Kind::KmsKey => self.keys.names(&mut with),
+            Kind::TlsCertificate => self.certificates.names(&mut with),
+        }
+    }
+
     /// One subject as it is shown.
     pub fn shown(&self, name: &ObjectName) -> Option<Shown> {
         of_kind!(self, name, keeper => keeper.shown(name))?

@@ -1,10 +1,16 @@
 //! Stories: the programs as users run them, against peers on loopback.
 
-mod boundaries;
 #[path = "../peers/esdk/mod.rs"]
 pub mod esdk;
 mod ground;
 mod issue;
+
+mod boundaries;
+mod customers;
+mod done_when;
+mod hostnames;
+mod hostnames_edge;
+mod hostnames_stuck;
 mod kms_peers;
 mod peers;
 mod rejection;
@@ -12,3 +18,4 @@ mod renew;
 mod restart;
 mod separation;
 mod stage;
+mod unsupported;

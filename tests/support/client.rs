@@ -28,3 +28,8 @@ fn finish(builder: ClientBuilder) -> Result<Client> {
 pub(crate) fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
+
+/// An HTTP client that says everything to this socket, whatever host a URL names.
+pub fn socket_client(socket: &std::path::Path) -> Result<Client> {
+    finish(builder().unix_socket(socket))
+}

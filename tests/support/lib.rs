@@ -32,7 +32,7 @@ pub use authority::{ServerIdentity, TestAuthority};
 pub use aws::{Aws, Ministack, Moto};
 pub use canary::{Canary, Sighting};
 pub use challenge_dns::ChallengeDns;
-pub use client::{client_trusting, plain_client};
+pub use client::{client_trusting, plain_client, socket_client};
 pub use pebble::endpoint;
 pub use pebble::{CertificateStatus, KeyAlgorithm, Pebble, PebbleOptions, Profile};
 pub use ports::free_port;

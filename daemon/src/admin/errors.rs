@@ -95,6 +95,12 @@ impl Problem {
         Self { header: Some((header::RETRY_AFTER, seconds.to_string())), ..self }
     }
 
+    /// The same, about that.
+    pub(super) fn about(mut self, at: &str) -> Self {
+        self.view.at = at.to_owned();
+        self
+    }
+
     /// Whether the same request may be good later: claviger or the store was busy.
     pub(super) fn may_pass(&self) -> bool {
         self.code.status().is_server_error()
@@ -122,7 +128,11 @@ impl From<Failure> for Problem {
             Reason::HostnameClaimed => Code::HostnameClaimed,
             _ => Code::StoreFailed,
         };
-        Self::new(code, failure.message, "store", failure.fix.join("; "))
+        let fix = match failure.fix[..] {
+            [] => "look into the log of clavigerd, then try again".to_owned(),
+            _ => failure.fix.join("; "),
+        };
+        Self::new(code, failure.message, "store", fix)
     }
 }
 

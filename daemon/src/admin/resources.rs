@@ -65,12 +65,12 @@ impl Page {
             self.after.as_ref().is_none_or(|after| name > after)
                 && self.namespace.as_ref().is_none_or(|namespace| name.namespace.as_ref() == Some(namespace))
         };
-        let mut subjects = admin.subjects(&[self.kind], like);
-        if let Some(environment) = &self.environment {
-            subjects.retain(|_, subject| subject.environment.as_ref() == Some(environment));
-        }
-        let more = subjects.len() > self.limit;
-        let items: Vec<_> = subjects.into_iter().take(self.limit).map(|(name, it)| resource(&name, it)).collect();
+        let here = |subject: &Subject| self.environment.is_none() || subject.environment == self.environment;
+        let names = admin.names(self.kind, like).into_iter();
+        let subjects = names.filter_map(|name| Some((admin.subject(&name).filter(here)?, name)));
+        let mut items: Vec<_> = subjects.take(self.limit + 1).map(|(it, name)| resource(&name, it)).collect();
+        let more = items.len() > self.limit;
+        items.truncate(self.limit);
         let next = items.last().filter(|_| more).map(|last| cursor(&last.metadata));
         List { next, ..List::whole(items) }
     }

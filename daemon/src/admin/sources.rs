@@ -3,28 +3,21 @@
 use std::collections::BTreeMap;
 
 use claviger_config::{
-    IssuerName, Kind, Moment, ObjectName, Reason, Span,
+    EnvironmentName, IssuerName, Kind, Moment, ObjectName, Reason, Span,
     admin::SourceView,
     condition::{Attention, ConditionStatus},
     desired::Surroundings,
 };
 
-use super::{Admin, status::holds, subject::Subject};
+use super::{status::holds, subject::Subject};
+use crate::{sight::metrics::Metrics, source::Documents};
 
 /// Older knowledge is stale, as long as something depends on it.
 const STALE: Span = Span::hours(2);
 
-/// Every source of the environments in force, by name.
-pub(super) fn sources(admin: &Admin, subjects: &BTreeMap<ObjectName, Subject>, now: Moment) -> Vec<SourceView> {
-    let mut views: Vec<SourceView> = Vec::new();
-    for at in admin.shared.documents.environments() {
-        let here: Vec<_> =
-            subjects.iter().filter(|(_, subject)| subject.environment.as_ref() == Some(&at.name)).collect();
-        views.extend(of_environment(&at).into_iter().map(|source| view(admin, &source, &here, now)));
-    }
-    views.sort_by(|left, right| left.name.cmp(&right.name));
-    views
-}
+/// Every source of the environments in force, and what subjects say of them.
+#[derive(Default)]
+pub(super) struct Sources(BTreeMap<EnvironmentName, Vec<Source>>);
 
 struct Source {
     name: String,
@@ -33,61 +26,98 @@ struct Source {
     /// The reasons that are its trouble.
     reasons: &'static [Reason],
     issuer: Option<IssuerName>,
+    needed: bool,
+    /// What it said last instead of answering, in the words of whoever asked it.
+    trouble: Option<(Moment, String)>,
 }
 
-fn of_environment(at: &Surroundings) -> Vec<Source> {
-    let kms = Source {
-        name: format!("kms/{}", at.name),
-        needs: |name, _| name.kind == Kind::KmsKey,
-        reasons: &[Reason::KmsDenied, Reason::KmsThrottled, Reason::KmsUnreachable],
-        issuer: None,
-    };
-    let edge = at.spec.edge.as_ref().map(|_| Source {
-        name: format!("cloudflare/{}", at.name),
-        needs: |name, _| name.kind == Kind::CustomHostname,
-        reasons: &[Reason::EdgeDenied, Reason::EdgeUnreachable],
-        issuer: None,
-    });
-    let acme = at.spec.issuers.iter().filter(|issuer| issuer.acme.is_some()).map(|issuer| Source {
-        name: format!("acme/{}/{}", at.name, issuer.name),
-        needs: |name, subject| name.kind == Kind::TlsCertificate && in_need(subject),
-        reasons: &[Reason::AccountRefused, Reason::AcmeUnreachable, Reason::RateLimited],
-        issuer: Some(issuer.name.clone()),
-    });
-    acme.chain(edge).chain([kms]).collect()
-}
+impl Sources {
+    /// The sources that the documents name. Nobody needs them yet.
+    pub(super) fn of(documents: &Documents) -> Self {
+        Self(documents.environments().iter().map(|at| (at.name.clone(), of_environment(at))).collect())
+    }
 
-/// A certificate that is good asks its CA nothing for days.
-fn in_need(subject: &Subject) -> bool {
-    holds(&subject.common, "Ready") != ConditionStatus::True
-        || holds(&subject.common, "OnSchedule") == ConditionStatus::False
-}
+    /// Hears what a subject says of its sources.
+    pub(super) fn take(&mut self, name: &ObjectName, subject: &Subject) {
+        let here = subject.environment.as_ref().and_then(|environment| self.0.get_mut(environment));
+        here.into_iter().flatten().for_each(|source| source.take(name, subject));
+    }
 
-fn view(admin: &Admin, source: &Source, here: &[(&ObjectName, &Subject)], now: Moment) -> SourceView {
-    let answered = admin.shared.metrics.last_success(&source.name).map(|seconds| Moment(seconds.saturating_mul(1_000)));
-    let needed = here.iter().any(|(name, subject)| (source.needs)(name, subject));
-    let old = answered.is_none_or(|at| now.since(at) > STALE);
-    SourceView {
-        name: source.name.clone(),
-        observed_at: answered,
-        stale: needed && old,
-        trouble: trouble(source, here),
+    /// Every source, by name.
+    pub(super) fn views(self, metrics: &Metrics, now: Moment) -> Vec<SourceView> {
+        let mut views: Vec<_> = self.0.into_values().flatten().map(|source| source.view(metrics, now)).collect();
+        views.sort_by(|left, right| left.name.cmp(&right.name));
+        views.dedup_by(|same, first| same.name == first.name && merge(first, same));
+        views
     }
 }
 
-/// What it said last instead of answering, in the words of whoever asked it.
-fn trouble(source: &Source, here: &[(&ObjectName, &Subject)]) -> Option<String> {
-    let told = here.iter().filter_map(|(_, subject)| {
-        let attention = subject.common.attention.as_ref()?;
-        (source.reasons.contains(&attention.reason) && asked_here(source, subject)).then_some(attention)
-    });
-    told.max_by_key(|attention| attention.since).map(worded)
+/// One source that several depend on is told once.
+fn merge(first: &mut SourceView, same: &SourceView) -> bool {
+    first.stale |= same.stale;
+    first.trouble = first.trouble.take().or_else(|| same.trouble.clone());
+    true
 }
 
-/// Where it is told which issuer was asked, it must be this one.
-fn asked_here(source: &Source, subject: &Subject) -> bool {
-    let asked = subject.common.pending.as_ref().and_then(|pending| pending.issuer.as_deref());
-    source.issuer.as_ref().is_none_or(|issuer| asked.is_none_or(|asked| asked == issuer.as_str()))
+fn of_environment(at: &Surroundings) -> Vec<Source> {
+    let source = |name, needs, reasons, issuer| Source { name, needs, reasons, issuer, needed: false, trouble: None };
+    let keys: fn(&ObjectName, &Subject) -> bool = |name, _| name.kind == Kind::KmsKey;
+    let hostnames: fn(&ObjectName, &Subject) -> bool = |name, _| name.kind == Kind::CustomHostname;
+    let certificates: fn(&ObjectName, &Subject) -> bool =
+        |name, subject| name.kind == Kind::TlsCertificate && in_need(subject);
+    let acme = at.spec.issuers.iter().filter(|issuer| issuer.acme.is_some()).map(|issuer| {
+        let name = format!("{CAS}/{}/{}", at.name, issuer.name);
+        source(name, certificates, CA_TROUBLE, Some(issuer.name.clone()))
+    });
+    let edge = at.spec.edge.iter().map(|_| source(format!("cloudflare/{}", at.name), hostnames, EDGE_TROUBLE, None));
+    acme.chain(edge).chain([source(format!("kms/{}", at.name), keys, KMS_TROUBLE, None)]).collect()
+}
+
+const CA_TROUBLE: &[Reason] = &[Reason::AccountRefused, Reason::AcmeUnreachable, Reason::RateLimited];
+const EDGE_TROUBLE: &[Reason] = &[Reason::EdgeDenied, Reason::EdgeUnreachable];
+const KMS_TROUBLE: &[Reason] = &[Reason::KmsDenied, Reason::KmsThrottled, Reason::KmsUnreachable];
+
+/// Every CA together, as the counters know them.
+const CAS: &str = "acme";
+
+/// A certificate that is good asks its CA nothing for days.
+fn in_need(subject: &Subject) -> bool {
+    let late = holds(&subject.common, "OnSchedule") == ConditionStatus::False;
+    late || holds(&subject.common, "Ready") != ConditionStatus::True
+}
+
+impl Source {
+    fn take(&mut self, name: &ObjectName, subject: &Subject) {
+        self.needed |= (self.needs)(name, subject);
+        let Some(attention) = subject.common.attention.as_ref() else { return };
+        let newer = self.trouble.as_ref().is_none_or(|(since, _)| *since < attention.since);
+        if newer && self.reasons.contains(&attention.reason) && self.was_asked(subject) {
+            self.trouble = Some((attention.since, worded(attention)));
+        }
+    }
+
+    /// Where it is told which issuer was asked, it must be this one.
+    fn was_asked(&self, subject: &Subject) -> bool {
+        let asked = subject.common.pending.as_ref().and_then(|pending| pending.issuer.as_deref());
+        self.issuer.as_ref().is_none_or(|issuer| asked.is_none_or(|asked| asked == issuer.as_str()))
+    }
+
+    fn view(self, metrics: &Metrics, now: Moment) -> SourceView {
+        let (name, answered) = self.answered(metrics);
+        let old = answered.is_none_or(|at| now.since(at) > STALE);
+        let trouble = self.trouble.map(|(_, words)| words);
+        SourceView { name, observed_at: answered, stale: self.needed && old, trouble }
+    }
+
+    /// When it last answered. As long as no call is known of this issuer, all CAs stand for it, under their own name.
+    fn answered(&self, metrics: &Metrics) -> (String, Option<Moment>) {
+        let last = |name: &str| Some(Moment(metrics.last_success(name)?.saturating_mul(1_000)));
+        let all = || last(CAS).filter(|_| self.issuer.is_some());
+        match last(&self.name) {
+            Some(at) => (self.name.clone(), Some(at)),
+            None => all().map_or_else(|| (self.name.clone(), None), |at| (CAS.to_owned(), Some(at))),
+        }
+    }
 }
 
 fn worded(attention: &Attention) -> String {

@@ -9,7 +9,7 @@ use claviger_config::{
     condition::{CommonStatus, ConditionStatus},
 };
 
-use super::{Admin, aside, call::Call, errors::Problem, json, sources, subject::Subject};
+use super::{Admin, aside, call::Call, errors::Problem, json, sources::Sources, subject::Subject};
 
 /// Tells how the fleet is.
 pub(super) async fn show(admin: Arc<Admin>, _: Call) -> Result<Response, Problem> {
@@ -19,27 +19,62 @@ pub(super) async fn show(admin: Arc<Admin>, _: Call) -> Result<Response, Problem
 
 fn fleet(admin: &Admin) -> FleetStatus {
     let now = admin.now();
-    let mut subjects = admin.subjects(&Kind::ALL, |_| true);
-    subjects.retain(|_, subject| subject.wanted.is_some());
-    let mut attention: Vec<_> = subjects.iter().filter_map(|(name, subject)| noticed(name, subject)).collect();
-    attention.sort_by_key(urgency);
+    let mut found = Found { sources: Sources::of(&admin.shared.documents), ..Found::default() };
+    for kind in Kind::ALL {
+        for name in admin.names(kind, |_| true) {
+            // One at a time: a fleet is large, and passes wait for whoever looks at a subject.
+            if let Some(subject) = admin.subject(&name).filter(|subject| subject.wanted.is_some()) {
+                found.take(name, &subject);
+            }
+        }
+    }
+    found.attention.sort_by_key(urgency);
     FleetStatus {
         api_version: API_VERSION.to_owned(),
         kind: FleetStatus::KIND.to_owned(),
         as_of: now.to_second(),
         complete: admin.shared.driver.complete(),
-        sources: sources::sources(admin, &subjects, now),
+        sources: found.sources.views(&admin.shared.metrics, now),
         documents: admin.shared.documents.view(),
-        totals: totals(&subjects),
-        attention,
+        totals: found.totals.into_values().collect(),
+        attention: found.attention,
     }
 }
 
-fn noticed(name: &ObjectName, subject: &Subject) -> Option<AttentionView> {
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    attention: Vec<AttentionView>,
+    sources: Sources,
+    totals: BTreeMap<(Option<EnvironmentName>, Kind), Total>,
+}
+
+impl Found {
+    fn take(&mut self, name: ObjectName, subject: &Subject) {
+        self.sources.take(&name, subject);
+        self.count(name.kind, subject);
+        self.attention.extend(noticed(name, subject));
+    }
+
+    fn count(&mut self, kind: Kind, subject: &Subject) {
+        let environment = subject.environment.clone();
+        let key = (environment.clone(), kind);
+        let blank = Total { environment, kind, ready: 0, not_ready: 0, unknown: 0, late: 0 };
+        let total = self.totals.entry(key).or_insert(blank);
+        match holds(&subject.common, "Ready") {
+            ConditionStatus::False => total.not_ready += 1,
+            ConditionStatus::True => total.ready += 1,
+            ConditionStatus::Unknown => total.unknown += 1,
+        }
+        total.late += u64::from(holds(&subject.common, "OnSchedule") == ConditionStatus::False);
+    }
+}
+
+fn noticed(name: ObjectName, subject: &Subject) -> Option<AttentionView> {
     let attention = subject.common.attention.clone()?;
     Some(AttentionView {
         environment: subject.environment.clone(),
-        object: name.clone(),
+        object: name,
         reason: attention.reason,
         turn: attention.turn,
         since: attention.since,
@@ -53,23 +88,6 @@ fn noticed(name: &ObjectName, subject: &Subject) -> Option<AttentionView> {
 /// What hurts soonest comes first, then what only a person can end, then what lasts longest.
 fn urgency(view: &AttentionView) -> (Moment, bool, Moment, ObjectName) {
     (view.hurts_at.unwrap_or(Moment::MAX), view.turn != Turn::Operator, view.since, view.object.clone())
-}
-
-fn totals(subjects: &BTreeMap<ObjectName, Subject>) -> Vec<Total> {
-    let mut totals: BTreeMap<(Option<EnvironmentName>, Kind), Total> = BTreeMap::new();
-    for (name, subject) in subjects {
-        let environment = subject.environment.clone();
-        let blank =
-            Total { environment: environment.clone(), kind: name.kind, ready: 0, not_ready: 0, unknown: 0, late: 0 };
-        let total = totals.entry((environment, name.kind)).or_insert(blank);
-        match holds(&subject.common, "Ready") {
-            ConditionStatus::False => total.not_ready += 1,
-            ConditionStatus::True => total.ready += 1,
-            ConditionStatus::Unknown => total.unknown += 1,
-        }
-        total.late += u64::from(holds(&subject.common, "OnSchedule") == ConditionStatus::False);
-    }
-    totals.into_values().collect()
 }
 
 /// Whether a condition holds.

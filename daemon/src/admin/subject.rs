@@ -1,6 +1,6 @@
 //! A subject as the API tells it: as the last pass left it, or as its document wants it while no pass has looked at it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use claviger_config::{
     EnvironmentName, Kind, Moment, ObjectName, Reason,
@@ -77,39 +77,22 @@ impl Admin {
         }
     }
 
-    /// Every subject of those kinds whose name is liked, by name.
-    pub(super) fn subjects(&self, kinds: &[Kind], like: impl Fn(&ObjectName) -> bool) -> BTreeMap<ObjectName, Subject> {
-        let documents = &self.shared.documents;
-        let mut subjects = BTreeMap::new();
-        for kind in kinds {
-            self.shared.fleet.each_of(*kind, |name, shown| {
-                if like(name) {
-                    subjects.insert(name.clone(), Subject::seen(shown, None));
-                }
-            });
-        }
-        for (name, subject) in &mut subjects {
-            if let Some(wanted) = documents.wanted(name) {
-                subject.generation = wanted.generation;
-                subject.wanted = Some(wanted);
+    /// The names of every subject of a kind that are liked, in order.
+    pub(super) fn names(&self, kind: Kind, like: impl Fn(&ObjectName) -> bool) -> BTreeSet<ObjectName> {
+        let mut names = BTreeSet::new();
+        let mut take = |name: &ObjectName| {
+            if name.kind == kind && like(name) {
+                names.insert(name.clone());
             }
-        }
-        documents.each(|name, wanted| {
-            if kinds.contains(&name.kind) && like(name) && !subjects.contains_key(name) {
-                subjects.insert(name.clone(), Subject::unseen(Arc::new(wanted.clone()), self.since));
-            }
-        });
-        subjects
+        };
+        self.shared.fleet.names_of(kind, &mut take);
+        self.shared.documents.each(|name, _| take(name));
+        names
     }
 
     /// The refusal for an object that is not there, with what was most likely meant.
     pub(super) fn no_such_object(&self, name: &ObjectName) -> Problem {
-        let mut others = Vec::new();
-        self.shared.documents.each(|other, _| {
-            if other.kind == name.kind {
-                others.push(other.clone());
-            }
-        });
+        let others = self.names(name.kind, |_| true);
         errors::object_unknown(name, others)
     }
 }

@@ -38,14 +38,27 @@ impl<W: World> Crashing<W> {
         Ok(Self { inner, point, seen: AtomicU64::new(0) })
     }
 
-    fn hit(&self, word: &str, after: bool) {
-        let Some(point) = self.point.as_ref().filter(|point| point.word == word) else { return };
-        let nth = if after { self.seen.load(Ordering::SeqCst) } else { self.seen.fetch_add(1, Ordering::SeqCst) + 1 };
-        if nth == point.nth && after == point.after {
-            // SIGKILL to itself: no destructor runs and nothing is flushed.
-            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    /// The number of this call, if it is one of those that are counted; dies when it is its turn to die before it.
+    fn enter(&self, word: &str) -> Option<u64> {
+        let point = self.point.as_ref().filter(|point| point.word == word)?;
+        let number = self.seen.fetch_add(1, Ordering::SeqCst) + 1;
+        if number == point.nth && !point.after {
+            die();
+        }
+        Some(number)
+    }
+
+    /// Dies when it is this call's turn to die after it.
+    fn leave(&self, number: Option<u64>) {
+        if self.point.as_ref().is_some_and(|point| point.after && Some(point.nth) == number) {
+            die();
         }
     }
+}
+
+/// SIGKILL to itself: no destructor runs and nothing is flushed.
+fn die() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
 }
 
 fn parse(text: &str) -> Result<Point, String> {
@@ -70,27 +83,27 @@ impl<W: World> World for Crashing<W> {
 
     fn commit<'a>(&'a self, commit: Commit<'a>) -> Answer<'a, Version> {
         Box::pin(async move {
-            self.hit("commit", false);
+            let number = self.enter("commit");
             let committed = self.inner.commit(commit).await;
-            self.hit("commit", true);
+            self.leave(number);
             committed
         })
     }
 
     fn look<'a>(&'a self, scene: Scene<'a>, query: &'a Query) -> Answer<'a, News> {
         Box::pin(async move {
-            self.hit(query.word(), false);
+            let number = self.enter(query.word());
             let heard = self.inner.look(scene, query).await;
-            self.hit(query.word(), true);
+            self.leave(number);
             heard
         })
     }
 
     fn perform<'a>(&'a self, scene: Scene<'a>, effect: &'a Effect) -> Answer<'a, News> {
         Box::pin(async move {
-            self.hit(effect.terms().word, false);
+            let number = self.enter(effect.terms().word);
             let heard = self.inner.perform(scene, effect).await;
-            self.hit(effect.terms().word, true);
+            self.leave(number);
             heard
         })
     }

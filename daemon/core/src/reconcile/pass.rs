@@ -461,6 +461,12 @@ impl<N: Noun> Keeper<N> {
         Some(with(View { spec: N::spec(&wanted.spec)?, wanted, seen: &kept.seen, neighbours: &neighbours, now }))
     }
 
+    /// The name of every subject that is known.
+    pub fn names(&self, mut with: impl FnMut(&ObjectName)) {
+        lock(&self.kept).keys().for_each(&mut with);
+        lock(&self.out).keys().for_each(&mut with);
+    }
+
     /// Every subject that is known, as it is shown; one that is out on a pass as it was before.
     pub fn each(&self, mut with: impl FnMut(&ObjectName, Shown)) {
         for (name, kept) in lock(&self.kept).iter() {

@@ -3,6 +3,14 @@
 //! A seed gives the same run every time. Every run ends with the same questions: did anything lapse, was anything made twice, does
 //! everything come to rest.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::panic,
+    missing_docs,
+    reason = "a test program: its helpers lie outside of the tests themselves"
+)]
+
 mod crashes;
 mod documents;
 mod fleet;

@@ -155,7 +155,7 @@ pub(super) async fn put(admin: Arc<Admin>, call: Call) -> Result<Response, Probl
 async fn written(admin: &Admin, call: &Call, named: &Named, entry: HostnameEntry) -> Result<HostnameRow, Problem> {
     let line = line(call, "hostname.put", named)?;
     let write = async { Ok(admin.shared.store.put_hostname(entry, admin.now()).await?) };
-    let row = admin.journalled(line, write).await?;
+    let row = admin.journalled(line, write).await.map_err(|problem| problem.about(named.hostname.as_str()))?;
     if let Some(name) = admin.shared.documents.put_row(&row) {
         admin.shared.driver.put(name);
     }

@@ -16,11 +16,11 @@ use claviger_core::{
         record::Ask,
     },
     ports::{Actor, Entry, Source},
-    reconcile::pass::{PassError, Rehearsed},
+    reconcile::pass::Rehearsed,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json as value;
+use serde_json::{Value, json as value};
 
 pub(super) use self::desk::Desk;
 use self::desk::Held;
@@ -129,23 +129,9 @@ impl Admin {
         Err(busy(object))
     }
 
-    /// Writes an ask into a record. A pass that wrote meanwhile makes the write stale: it is then written onto what is there.
+    /// Writes an ask into a record.
     pub(super) async fn ask(&self, object: &ObjectName, ask: Ask) -> Result<(), Problem> {
-        for _ in 0..PATIENCE.0 {
-            match self.shared.fleet.ask(object, ask.clone()).await {
-                Err(PassError::Store(failure)) if failure.reason == Reason::StoreFailed && self.writes() => {
-                    tracing::debug!(object = %object, "an ask is written again: {}", failure.message);
-                    tokio::time::sleep(PATIENCE.1).await;
-                }
-                done => return Ok(done?),
-            }
-        }
-        Err(busy(object))
-    }
-
-    /// Whether the store works at all.
-    fn writes(&self) -> bool {
-        self.shared.driver.trouble().is_none()
+        Ok(self.shared.fleet.ask(object, ask).await?)
     }
 }
 
@@ -160,15 +146,16 @@ fn suits(verb: Verb, object: &ObjectName) -> Result<(), Problem> {
             Code::VerbWrong,
             format!("`renew` is not for `{object}`; accepted: a KmsKey or a TlsCertificate"),
             object.to_string(),
-            "name a key or a certificate; a host name is looked at with `POST …/hostnames/{hostname}/check`",
+            "name a key or a certificate; `clavigerctl hostname check` has a host name looked at",
         )),
     }
 }
 
 /// The name of a plan: what would be done, to what, seen how. Names and ciphertext only: no effect holds a secret.
 fn hash(verb: Verb, object: &ObjectName, rehearsed: &Rehearsed) -> Result<String, Problem> {
-    let written = |error: serde_json::Error| errors::bug("a plan cannot be written as JSON", &error);
-    let effects = serde_json::to_value(&rehearsed.effects).map_err(written)?;
+    let effects = rehearsed.effects.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>();
+    let mut effects = effects.map_err(|error| errors::bug("a plan cannot be written as JSON", &error))?;
+    effects.extend(rehearsed.then.iter().map(|terms| Value::from(terms.word)));
     let (generation, revision) = (rehearsed.generation, rehearsed.revision);
     let plan = value!({
         "verb": verb, "object": object, "generation": generation, "revision": revision, "effects": effects,

@@ -45,6 +45,19 @@ async fn a_new_host_name_is_answered_with_its_record_before_anybody_has_looked()
 }
 
 #[tokio::test]
+async fn the_same_asked_twice_at_once_is_asked_once() {
+    let site = Site::new();
+    let ask = || site.send("PUT", SHOP, Some(json!({ "tenant": "customer-gmbh" })));
+    let said = futures::future::join_all([ask(), ask(), ask()]).await;
+    let mut statuses: Vec<u16> = said.iter().map(|said| said.status.as_u16()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 201]);
+    assert!(said.iter().all(|one| one.body == said[0].body));
+    site.send("DELETE", SHOP, None).await;
+    assert_eq!(site.journal(4).await.len(), 4);
+}
+
+#[tokio::test]
 async fn after_a_pass_it_is_told_how_it_is_at_the_edge() {
     let site = Site::new();
     put(&site).await;
@@ -77,6 +90,7 @@ async fn another_tenant_is_refused_and_both_are_named() {
         "{}",
         said.body
     );
+    assert_eq!(said.text("at"), "shop.customer.example");
     assert_eq!(site.get(SHOP).await.text("tenant"), "customer-gmbh");
 }
 

@@ -139,3 +139,69 @@ async fn the_version_tells_release_and_api() {
         json!({ "kind": "Version", "version": crate::VERSION, "apiVersion": "claviger.dev/v1alpha1" })
     );
 }
+
+#[tokio::test]
+async fn a_head_is_a_get_without_its_body() {
+    let said = Site::new().send("HEAD", "/v1/status", None).await;
+    assert_eq!((said.status, said.body), (StatusCode::OK, json!(null)));
+}
+
+/// Words that routes and names are made of, and words that break them.
+const PARTS: &[&str] = &[
+    "v1",
+    "resources",
+    "environments",
+    "hostnames",
+    "plans",
+    "execute",
+    "check",
+    "explanation",
+    "kmskey",
+    "environment",
+    "production",
+    "wrapping",
+    "shop.customer.example",
+    "",
+    ".",
+    "..",
+    "%2e%2e",
+    "%00",
+    "%ff",
+    "*",
+    "xn--a.example",
+    "%F0%9F%98%80",
+];
+
+const BODIES: &[&str] = &[
+    "",
+    "{",
+    "null",
+    "[]",
+    "{}",
+    "\"\\ud800\"",
+    "1e999",
+    r#"{"tenant":"a"}"#,
+    r#"{"tenant":"\u0000"}"#,
+    r#"{"reason":"x"}"#,
+    r#"{"verb":"renew","object":{"kind":"KmsKey","namespace":"production","name":"wrapping"}}"#,
+];
+
+#[tokio::test]
+async fn whatever_is_asked_is_answered_in_json_and_never_a_fault() {
+    let site = Site::new();
+    site.pass("KmsKey/production/wrapping").await;
+    let mut lot = 1_u64;
+    let mut draw = |from: usize| {
+        lot = lot.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(lot >> 33).unwrap() % from
+    };
+    for _ in 0..3_000 {
+        let path: String = (0..=draw(6)).map(|_| format!("/{}", PARTS[draw(PARTS.len())])).collect();
+        let path = if draw(2) == 0 { format!("/v1{path}") } else { path };
+        let method = ["GET", "PUT", "POST", "DELETE"][draw(4)];
+        let request = Request::builder().method(method).uri(&path).header("content-type", "application/json");
+        let said = site.hear(request.body(Body::from(BODIES[draw(BODIES.len())])).unwrap()).await;
+        assert!(said.status.as_u16() < 500, "{method} {path}: {}", said.body);
+        assert_eq!(said.status.is_success(), said.text("kind") != "Error", "{method} {path}: {}", said.body);
+    }
+}

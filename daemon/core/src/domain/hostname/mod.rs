@@ -37,6 +37,9 @@ pub struct Memory {
     pub state: Option<(String, String)>,
     /// When validation was last started again, and how often since the state changed.
     pub refreshed: Option<(Moment, u32)>,
+    /// The end of the certificate that was last seen in service.
+    #[serde(default)]
+    pub served_until: Option<Moment>,
 }
 
 /// Its place at the edge.
@@ -100,7 +103,10 @@ impl Noun for Hostname {
 
     fn hear(seen: &mut Seen<Self>, step: &Step, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn> {
         match news {
-            News::Hostname(found) => {
+            News::Hostname(mut found) => {
+                if let Some(found) = &mut found {
+                    watch::take_end_of_service(&mut seen.record.memory, found);
+                }
                 watch::remember(seen, step, found.as_deref(), now);
                 let unchanged = found.as_deref().and_then(|found| watch::unchanged(step, found));
                 seen.facts.seen = Some((found, now));

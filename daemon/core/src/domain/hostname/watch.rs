@@ -5,7 +5,7 @@ use claviger_config::{
     hostname::{EdgeOrigin, Verdict},
 };
 
-use super::{Hostname, Place, V, records, settings, zone};
+use super::{Hostname, Memory, Place, V, records, settings, zone};
 use crate::domain::{
     effect::{EdgeEffect, EdgeSettings, Effect, HostnameSeen, Query},
     failure::Failure,
@@ -104,8 +104,9 @@ pub(super) fn stuck(view: &V<'_>) -> Option<Plan> {
         Plan::act(Effect::Edge(refresh), Reason::EdgeStuck)
     } else {
         let next = look_again(view, seen_at(view)).min(again);
+        let often = if times == 1 { "once".to_owned() } else { format!("{times} times") };
         Plan { next: Some(next), ..rest(view, Reason::EdgeStuck) }.saying(format!(
-            "Cloudflare shows `{}` and certificate `{}`{}; started again {times} times, next on {}",
+            "Cloudflare shows `{}` and certificate `{}`{}; started again {often}, next on {}",
             seen.status,
             certificate_status(seen),
             words(&seen.errors),
@@ -219,6 +220,16 @@ fn words(errors: &[String]) -> String {
     if errors.is_empty() { String::new() } else { format!(": {}", errors.join("; ")) }
 }
 
+/// A certificate that is still on its way to the edge serves nobody: until it is there, what was in service before counts.
+pub(super) fn take_end_of_service(memory: &mut Memory, seen: &mut HostnameSeen) {
+    let Some(certificate) = &mut seen.certificate else { return };
+    if matches!(certificate.status.as_str(), "pending_deployment" | "deployment_timed_out") {
+        certificate.not_after = memory.served_until;
+    } else {
+        memory.served_until = certificate.not_after;
+    }
+}
+
 pub(super) fn remember(seen: &mut Seen<Hostname>, step: &Step, found: Option<&HostnameSeen>, now: Moment) {
     let memory = &mut seen.record.memory;
     let Some(found) = found else {
@@ -327,6 +338,31 @@ mod tests {
 
     fn origin(given: &Given<Hostname>) -> EdgeOrigin {
         given.seen.record.memory.edge.as_ref().unwrap().origin
+    }
+
+    fn deploying(end: Moment) -> HostnameSeen {
+        let mut seen = hostname_seen("active", "pending_deployment");
+        seen.certificate.as_mut().unwrap().not_after = Some(end);
+        seen
+    }
+
+    #[test]
+    fn a_first_certificate_that_is_on_its_way_to_the_edge_serves_nobody() {
+        let given = pointing(seen(hostname(), deploying(NOW + Span::days(90))));
+        assert_eq!(given.ready(), Ready::False(Reason::AwaitingCertificate));
+        let given = then(given, "active", "active");
+        assert_eq!(given.ready(), Ready::True(Reason::Active));
+    }
+
+    #[test]
+    fn while_a_renewed_certificate_is_on_its_way_the_old_one_serves_until_it_ends() {
+        let mut served = hostname_seen("active", "active");
+        served.certificate.as_mut().unwrap().not_after = Some(NOW + Span::days(30));
+        let given = pointing(seen(hostname(), served)).rested();
+        let mut given = pointing(seen(given, deploying(NOW + Span::days(90))));
+        assert_eq!(given.ready(), Ready::True(Reason::Active));
+        given.now = NOW + Span::days(31);
+        assert_eq!(given.ready(), Ready::False(Reason::EdgeStuck));
     }
 
     #[test]
