@@ -2,15 +2,17 @@
 
 #[path = "../peers/esdk/mod.rs"]
 pub mod esdk;
-mod ground;
-mod issue;
 
 mod boundaries;
 mod customers;
 mod done_when;
+mod faults_acme;
+mod ground;
+mod hooks;
 mod hostnames;
 mod hostnames_edge;
 mod hostnames_stuck;
+mod issue;
 mod kms_peers;
 mod peers;
 mod rejection;
