@@ -72,7 +72,7 @@ async fn a_ca_that_is_away_is_waited_for_and_what_is_in_service_stays() -> Resul
     ground.pass(BACK_OFF)?;
     ground.wait_renewed("web", &served).await?;
     assert_eq!(ground.orders(), 2);
-    assert_eq!(ground.ca.count_done(endpoint::NEW_ACCOUNT), 1);
+    assert_eq!(ground.accounts(), 1);
     Ok(())
 }
 
@@ -212,7 +212,7 @@ async fn a_ca_that_forgot_the_account_gets_no_other_one_behind_anybodys_back() -
     ensure!(says(&seen, "Ready", "True"), "what is in service still serves: {seen:#}");
     ground.pass(BACK_OFF)?;
     rests(&ground, Duration::ZERO, 1).await?;
-    assert_eq!(ground.ca.count_done(endpoint::NEW_ACCOUNT), 1);
+    assert_eq!(ground.accounts(), 1);
     assert_eq!(account_url(&ground)?, account);
     assert_eq!(Pair::read(&ground.site.outlet("web"))?, served);
     Ok(())

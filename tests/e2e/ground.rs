@@ -9,10 +9,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use claviger_tests::{
-    Daemon, Moto, Pebble, PebbleOptions, PlainProxy, Profile, Proxy, Site, condition_of,
+    Daemon, Logged, Moto, Pebble, PebbleOptions, PlainProxy, Profile, Proxy, Site, condition_of,
     documents::{self, EnvironmentText},
     endpoint, openssl, wait_until,
 };
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 /// Where the keys lie.
@@ -31,7 +32,7 @@ pub(crate) struct Ground {
     /// The way to KMS and STS.
     pub(crate) aws: PlainProxy,
     pub(crate) site: Site,
-    ahead: AtomicI64,
+    time: Leaps,
 }
 
 impl Ground {
@@ -57,7 +58,8 @@ impl Ground {
             "aws-credentials",
             documents::credentials(&[("staging", "STAGING"), ("production", "PRODUCTION")]),
         )?;
-        let ground = Self { pebble, ca, moto, aws, site, ahead: AtomicI64::new(0) };
+        let time = Leaps::at(&site);
+        let ground = Self { pebble, ca, moto, aws, site, time };
         ground.trust().await?;
         Ok(ground)
     }
@@ -89,28 +91,22 @@ impl Ground {
 
     /// Starts a daemon whose time may leap.
     pub(crate) async fn start(&self) -> Result<Daemon<'_>> {
-        let file = self.ahead_file();
-        self.site.start_with(&[("CLAVIGER_AHEAD", file.as_str())]).await
+        self.site.start_with(&[self.leaps()]).await
+    }
+
+    /// The variable that lets a daemon's time leap.
+    pub(crate) fn leaps(&self) -> (&str, &str) {
+        self.time.variable()
     }
 
     /// Lets time pass for the daemon. The servers stay in the machine's time, where orders last for a day.
     pub(crate) fn pass(&self, span: Duration) -> Result<()> {
-        let more = i64::try_from(span.as_millis()).context("a span that fits")?;
-        let ahead = self.ahead.fetch_add(more, Ordering::SeqCst) + more;
-        let file = self.ahead_file();
-        let beside = format!("{file}.new");
-        fs::write(&beside, ahead.to_string())?;
-        Ok(fs::rename(beside, file)?)
-    }
-
-    pub(crate) fn ahead_file(&self) -> String {
-        self.site.path().join("ahead").display().to_string()
+        self.time.pass(span)
     }
 
     /// The daemon's time.
-    #[expect(clippy::disallowed_methods, reason = "the daemon's time is the machine's and what was let pass")]
-    pub(crate) fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::now() + jiff::SignedDuration::from_millis(self.ahead.load(Ordering::SeqCst))
+    pub(crate) fn now(&self) -> Timestamp {
+        self.time.now()
     }
 
     /// A certificate of `staging` as it is shown.
@@ -172,11 +168,50 @@ impl Ground {
         self.ca.count_done(endpoint::NEW_ORDER)
     }
 
+    /// How many accounts the CA made: it answers 200 where there was one for the key.
+    pub(crate) fn accounts(&self) -> usize {
+        let made = |logged: &&Logged| logged.path == endpoint::NEW_ACCOUNT && logged.upstream == Some(201);
+        self.ca.requests().iter().filter(made).count()
+    }
+
     /// How often an effect was tried, by the journal.
     pub(crate) fn tried(&self, verb: &str) -> usize {
         let journal = fs::read_to_string(self.site.journal()).unwrap_or_default();
         let lines = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines.filter(|line| line["verb"] == verb && line["stage"] == "Intent").count()
+    }
+}
+
+/// A daemon's time: the machine's, and what was let pass.
+pub(crate) struct Leaps {
+    file: String,
+    ahead: AtomicI64,
+}
+
+impl Leaps {
+    /// The time of a site's daemon; no leap yet.
+    pub(crate) fn at(site: &Site) -> Self {
+        Self { file: site.path().join("ahead").display().to_string(), ahead: AtomicI64::new(0) }
+    }
+
+    /// What a daemon must be started with.
+    pub(crate) fn variable(&self) -> (&str, &str) {
+        ("CLAVIGER_AHEAD", &self.file)
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, span: Duration) -> Result<()> {
+        let more = i64::try_from(span.as_millis()).context("a span that fits")?;
+        let ahead = self.ahead.fetch_add(more, Ordering::SeqCst) + more;
+        let beside = format!("{}.new", self.file);
+        fs::write(&beside, ahead.to_string())?;
+        Ok(fs::rename(beside, &self.file)?)
+    }
+
+    /// Now.
+    #[expect(clippy::disallowed_methods, reason = "the daemon's time is the machine's and what was let pass")]
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::now() + SignedDuration::from_millis(self.ahead.load(Ordering::SeqCst))
     }
 }
 

@@ -31,9 +31,7 @@ async fn a_hook_runs_after_each_delivery_and_learns_where_and_nothing_more() -> 
     let script = "{ echo \"run $#\"; env; readlink /proc/self/fd/0; cat \"$CLAVIGER_CERTIFICATE\"; } >> seen\n";
     let ground = hooked(script, "30s").await?;
     let canary = Canary::new("environment");
-    let file = ground.ahead_file();
-    let _daemon =
-        ground.site.start_with(&[("CLAVIGER_AHEAD", &file), ("AWS_SECRET_ACCESS_KEY", canary.text()?)]).await?;
+    let _daemon = ground.site.start_with(&[ground.leaps(), ("AWS_SECRET_ACCESS_KEY", canary.text()?)]).await?;
     let seen = ground.wait_ready("web").await?;
     let succeeded = async || reload(&ground.certificate("web")) == "Succeeded";
     wait_until(SOON, "the hook", succeeded).await.with_context(|| format!("{seen:#}"))?;

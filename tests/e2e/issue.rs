@@ -4,7 +4,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use claviger_tests::{Canary, documents, endpoint, openssl};
+use claviger_tests::{Canary, documents, openssl};
 
 use crate::ground::{Ground, message, web};
 
@@ -45,7 +45,7 @@ async fn every_kind_of_key_is_issued_and_openssl_verifies_the_chain() -> Result<
         assert_eq!(known.map(|known| known.status), Some("Valid".to_owned()), "the CA knows it by that number");
     }
     assert_eq!(ground.orders(), 3, "an order for each");
-    assert_eq!(ground.ca.count_done(endpoint::NEW_ACCOUNT), 1, "an account for all");
+    assert_eq!(ground.accounts(), 1, "an account for all");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod hostnames;
 mod hostnames_edge;
 mod hostnames_stuck;
 mod issue;
+mod keys;
 mod kms_peers;
 mod peers;
 mod rejection;
