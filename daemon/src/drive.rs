@@ -2,7 +2,7 @@
 //! stand still while a machine is suspended.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use claviger_config::{Kind, Moment, ObjectName, Reason, Span};
+use claviger_config::{EnvironmentName, Kind, Moment, ObjectName, Reason, Span};
 use claviger_core::{
-    domain::plan::Plan,
+    domain::{effect::Class, plan::Plan},
     ports::Source,
     reconcile::{
         agenda::{Agenda, Depth, Lane, Next, Ticket},
@@ -31,6 +31,24 @@ const PASSES: usize = 64;
 const TICK: Duration = Duration::from_secs(60);
 /// After a pass that the store did not let through.
 const STORE_AGAIN: Span = Span::seconds(10);
+
+/// When the turn of a subject that waits for a budget is expected to come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Forecast {
+    /// The budget.
+    pub class: Class,
+    /// How many stand before it in line.
+    pub before: usize,
+    /// When its turn comes, as long as nobody more urgent comes along.
+    pub at: Moment,
+}
+
+impl std::fmt::Display for Forecast {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (class, at) = (self.class.word(), self.at.to_second());
+        write!(f, "it waits for the budget `{class}`, {} before it in line; its turn is expected at {at}", self.before)
+    }
+}
 
 /// Drives the fleet.
 pub struct Driver {
@@ -160,13 +178,45 @@ impl Driver {
         self.wake.notify_one();
     }
 
-    fn environment(&self, name: &ObjectName) -> Option<claviger_config::EnvironmentName> {
+    fn environment(&self, name: &ObjectName) -> Option<EnvironmentName> {
         self.documents.wanted(name)?.environment.as_ref().map(|at| at.name.clone())
     }
 
     /// Asks it to stop after the passes that are out.
     pub fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// When the turn of a subject comes, if it waits for a budget.
+    pub fn forecast(&self, name: &ObjectName) -> Option<Forecast> {
+        let now = self.clock.now();
+        let agenda = self.agenda();
+        let (environment, class, before) = agenda.place(name)?;
+        let at = self.turn(environment?, class, before, now);
+        Some(Forecast { class, before, at })
+    }
+
+    /// The same for everybody who waits for a budget.
+    pub fn forecasts(&self) -> BTreeMap<ObjectName, Forecast> {
+        let now = self.clock.now();
+        let agenda = self.agenda();
+        let forecast = |(name, environment, class, before): (&ObjectName, Option<&EnvironmentName>, _, _)| {
+            let at = self.turn(environment?, class, before, now);
+            Some((name.clone(), Forecast { class, before, at }))
+        };
+        agenda.places().filter_map(forecast).collect()
+    }
+
+    fn turn(&self, at: &EnvironmentName, class: Class, before: usize, now: Moment) -> Moment {
+        let tokens = i64::try_from(before).unwrap_or(i64::MAX).saturating_add(1);
+        let budgets = self.fleet.common().budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        budgets.forecast(at, class, tokens, now)
+    }
+
+    /// How many stand in the line of each budget.
+    pub fn lines(&self) -> Vec<(EnvironmentName, Class, usize)> {
+        let agenda = self.agenda();
+        agenda.lines().filter_map(|(environment, class, count)| Some((environment?.clone(), class, count))).collect()
     }
 
     /// How full the agenda is.

@@ -11,6 +11,7 @@ mod ground;
 mod hooks;
 mod hostnames;
 mod hostnames_edge;
+mod hostnames_limits;
 mod hostnames_stuck;
 mod issue;
 mod keys;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::{http::StatusCode, response::Response};
 use claviger_config::{
     API_VERSION, Kind, ObjectName, Reason,
-    admin::{ExplainedVerdict, Explanation},
+    admin::{ExplainedNext, ExplainedVerdict, Explanation},
     desired::{Surroundings, Wanted},
 };
 use claviger_core::{ports::Source, reconcile::pass::Explained};
 use serde_json::Value;
 
 use super::{Admin, call::Call, errors::Problem, json, resources};
+use crate::drive::Forecast;
 
 /// Explains one resource. A path that ends in `…/{namespace}/explanation` names a resource of that name.
 pub(super) async fn show(admin: Arc<Admin>, call: Call) -> Result<Response, Problem> {
@@ -38,7 +39,7 @@ impl Admin {
                 let environment = explained.shown.environment.clone();
                 let at = wanted.as_ref().and_then(|wanted| wanted.environment.clone());
                 let at = at.or_else(|| self.shared.documents.environment(environment.as_ref()?));
-                Some(explanation(name, explained, at.as_deref()))
+                Some(foreseen(explanation(name, explained, at.as_deref()), self.shared.driver.forecast(name)))
             }
             None => wanted.map(|wanted| unseen(&wanted)),
         }
@@ -63,6 +64,14 @@ fn explanation(name: &ObjectName, explained: Explained, at: Option<&Surroundings
         next: explained.next,
         ..blank(name, at)
     }
+}
+
+/// Whoever stands in a budget's line is told when its turn comes, not only when the budget opens for the first in line.
+fn foreseen(explanation: Explanation, forecast: Option<Forecast>) -> Explanation {
+    let Some(forecast) = forecast else { return explanation };
+    let next = ExplainedNext { at: forecast.at.to_second(), because: Reason::BudgetSpent.word().to_owned() };
+    let verdict = ExplainedVerdict { message: forecast.to_string(), ..explanation.verdict };
+    Explanation { verdict, next: Some(next), ..explanation }
 }
 
 fn unseen(wanted: &Wanted) -> Explanation {

@@ -56,6 +56,11 @@ impl Budgets {
         self.buckets.get(&(at.clone(), class)).map_or(now, |bucket| bucket.forecast(1, now))
     }
 
+    /// When this budget will have given so many tokens from now on.
+    pub fn forecast(&self, at: &EnvironmentName, class: Class, tokens: i64, now: Moment) -> Moment {
+        self.buckets.get(&(at.clone(), class)).map_or(now, |bucket| bucket.forecast(tokens, now).max(now))
+    }
+
     /// Takes one token of each class, or none and says which is empty.
     ///
     /// # Errors

@@ -183,6 +183,20 @@ impl Agenda {
         self.waiting.first().map(|(at, _)| *at)
     }
 
+    /// The budget that a subject stands in line for, and how many stand before it.
+    pub fn place(&self, name: &ObjectName) -> Option<(Option<&EnvironmentName>, Class, usize)> {
+        let (environment, class, ticket) = self.in_line.get(name)?;
+        let line = self.lines.get(&(environment.clone(), *class))?;
+        Some((environment.as_ref(), *class, line.range(..(ticket.clone(), name.clone())).count()))
+    }
+
+    /// Everybody who stands in a line, with how many stand before.
+    pub fn places(&self) -> impl Iterator<Item = (&ObjectName, Option<&EnvironmentName>, Class, usize)> {
+        self.lines.iter().flat_map(|((environment, class), line)| {
+            line.iter().enumerate().map(move |(before, (_, name))| (name, environment.as_ref(), *class, before))
+        })
+    }
+
     /// How many stand in the line of each budget.
     pub fn lines(&self) -> impl Iterator<Item = (Option<&EnvironmentName>, Class, usize)> {
         self.lines.iter().map(|((environment, class), line)| (environment.as_ref(), *class, line.len()))
@@ -348,6 +362,10 @@ mod tests {
             agenda.done(name, &in_line(), ticket, NOW);
         }
         assert_eq!(agenda.depth(), Depth { in_line: 3, ..Depth::default() });
+        let places: Vec<_> = agenda.places().map(|(name, .., before)| (name.name.to_string(), before)).collect();
+        for (place, before) in &places {
+            assert_eq!(agenda.place(&name(place)).map(|(.., before)| before), Some(*before));
+        }
         assert_eq!(agenda.lines().map(|(_, _, length)| length).sum::<usize>(), 3);
         assert_eq!(agenda.next(&budgets, NOW), Next::Idle(Some(NOW + Span::hours(1))));
         let now = NOW + Span::hours(1);

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use claviger_config::{DnsName, EnvironmentName, Moment, Reason, desired::Surroundings};
+use claviger_config::{DnsName, EnvironmentName, Moment, Reason, Span, desired::Surroundings};
 use claviger_core::{
     domain::{
         effect::{Class, EdgeSettings, HostnameSeen},
@@ -62,6 +62,25 @@ pub struct CloudflareEdge {
 struct Standing {
     last_success: Option<Moment>,
     closed_until: Option<Moment>,
+    /// Calls that Cloudflare said were left, and until when that counts.
+    room: Option<(u64, Moment)>,
+    /// Calls that are out: Cloudflare may not have counted them when it said what was left.
+    out: u64,
+}
+
+impl Standing {
+    /// Until when nothing more may be sent.
+    fn closed_until(&self, now: Moment) -> Option<Moment> {
+        let full = self.room.filter(|(left, _)| *left <= self.out).map(|(_, until)| until);
+        self.closed_until.into_iter().chain(full).filter(|until| *until > now).max()
+    }
+
+    /// Answers overtake each other: of one window the least that was left counts.
+    fn hear(&mut self, rate: Rate, now: Moment) {
+        let Some((left, until)) = rate.remaining.zip(rate.resets_at) else { return };
+        let same = self.room.filter(|(_, known)| *known > now && until <= *known + Span::seconds(2));
+        self.room = Some(same.map_or((left, until), |(known, end)| (left.min(known), end)));
+    }
 }
 
 /// One environment's zone with its token, for the calls of one call of the port.
@@ -132,12 +151,22 @@ impl CloudflareEdge {
 
     /// Sends once and counts it, unless an earlier answer said that there is no room.
     async fn call<C: Call>(&self, zone: &Zone<'_>, call: &C, subject: &str) -> Result<Reply<C::JsonResponse>, Fault> {
-        if let Some(until) = self.closed_until(zone.environment) {
-            return Err(Fault::Closed { until });
-        }
+        let out = self.set_out(zone.environment)?;
         let reply = self.sender.send(&*self.clock, &zone.token, call, C::LONGEST).await;
         self.note::<C>(zone, subject, &reply);
+        drop(out); // counted until its answer is taken in
         reply
+    }
+
+    /// Takes a place among the calls that are out, when there is room for one more.
+    fn set_out<'a>(&'a self, environment: &'a EnvironmentName) -> Result<Out<'a>, Fault> {
+        let mut standing = self.standing();
+        let standing = standing.entry(environment.clone()).or_default();
+        if let Some(until) = standing.closed_until(self.clock.now()) {
+            return Err(Fault::Closed { until });
+        }
+        standing.out += 1;
+        Ok(Out { edge: self, environment })
     }
 
     fn note<C: Call>(&self, zone: &Zone<'_>, subject: &str, reply: &Result<Reply<C::JsonResponse>, Fault>) {
@@ -152,19 +181,23 @@ impl CloudflareEdge {
         let limit = reply.as_ref().err().and_then(|fault| fault.limit(self.attempt::<C>(subject)));
         let limited = limit.and_then(|(class, until)| (class == Class::EdgeCalls).then_some(until));
         let succeeded = reply.is_ok();
-        self.remember(environment, succeeded.then_some(at), limited.or_else(|| rate.closed_until()));
+        self.remember(environment, succeeded.then_some(at), limited.or_else(|| rate.closed_until()), rate);
         (self.observer)(&Observed { environment, operation, code: &code, succeeded, at, rate });
     }
 
-    fn remember(&self, environment: &EnvironmentName, success: Option<Moment>, closed_until: Option<Moment>) {
+    fn remember(
+        &self,
+        environment: &EnvironmentName,
+        success: Option<Moment>,
+        closed_until: Option<Moment>,
+        rate: Rate,
+    ) {
+        let now = self.clock.now();
         let mut standing = self.standing();
         let standing = standing.entry(environment.clone()).or_default();
         standing.last_success = success.or(standing.last_success);
         standing.closed_until = closed_until.or(standing.closed_until);
-    }
-
-    fn closed_until(&self, environment: &EnvironmentName) -> Option<Moment> {
-        self.standing().get(environment)?.closed_until.filter(|until| *until > self.clock.now())
+        standing.hear(rate, now);
     }
 
     fn standing(&self) -> MutexGuard<'_, BTreeMap<EnvironmentName, Standing>> {
@@ -270,6 +303,20 @@ impl CloudflareEdge {
         match unchanged(&seen, settings) {
             Some(words) => Err(not_made(hostname, &words)),
             None => Ok(seen),
+        }
+    }
+}
+
+/// A call that is out; also one that is given up counts no longer.
+struct Out<'a> {
+    edge: &'a CloudflareEdge,
+    environment: &'a EnvironmentName,
+}
+
+impl Drop for Out<'_> {
+    fn drop(&mut self) {
+        if let Some(standing) = self.edge.standing().get_mut(self.environment) {
+            standing.out = standing.out.saturating_sub(1);
         }
     }
 }

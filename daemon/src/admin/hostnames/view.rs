@@ -17,12 +17,17 @@ use crate::{
         Admin,
         errors::{self, Problem},
     },
+    drive::Forecast,
     source,
 };
 
 /// The objects that rows are shown as, where that is not the name itself: documents choose their own names.
 #[derive(Default)]
-pub(super) struct Objects(BTreeMap<(EnvironmentName, DnsName), ObjectName>);
+pub(super) struct Objects {
+    named: BTreeMap<(EnvironmentName, DnsName), ObjectName>,
+    /// When whose turn comes; worked out whole for a list.
+    forecasts: Option<BTreeMap<ObjectName, Forecast>>,
+}
 
 impl Objects {
     /// Those of these rows.
@@ -37,13 +42,20 @@ impl Objects {
                 }
             });
         }
-        Self(objects)
+        Self { named: objects, forecasts: (rows.len() > 1).then(|| admin.shared.driver.forecasts()) }
+    }
+
+    fn forecast(&self, admin: &Admin, name: &ObjectName) -> Option<Forecast> {
+        match &self.forecasts {
+            Some(all) => all.get(name).copied(),
+            None => admin.shared.driver.forecast(name),
+        }
     }
 
     /// The object that a row is shown as.
     pub(super) fn name(&self, at: &Surroundings, row: &HostnameRow) -> Result<ObjectName, Problem> {
         let entry = &row.entry;
-        let of_a_document = || self.0.get(&(entry.environment.clone(), entry.hostname.clone())).cloned();
+        let of_a_document = || self.named.get(&(entry.environment.clone(), entry.hostname.clone())).cloned();
         let named = if entry.origin == Origin::Document { of_a_document() } else { None };
         named
             .or_else(|| source::row_name(at, &entry.hostname))
@@ -62,10 +74,17 @@ pub(super) fn view(
     let explained = admin.shared.fleet.explained(&name).filter(|explained| {
         explained.shown.wanted.as_deref().is_some_and(|wanted| asks_for(wanted, &row.entry.hostname))
     });
+    let forecast = objects.forecast(admin, &name);
     let blank = unseen(at, row, name);
-    Ok(match explained {
+    let view = match explained {
         Some(explained) => seen(blank, explained),
         None => blank,
+    };
+    Ok(match forecast {
+        Some(forecast) => {
+            HostnameView { message: forecast.to_string(), next_check: Some(forecast.at.to_second()), ..view }
+        }
+        None => view,
     })
 }
 
