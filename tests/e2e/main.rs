@@ -23,3 +23,4 @@ mod restart;
 mod separation;
 mod stage;
 mod unsupported;
+mod wrapped;
