@@ -8,7 +8,7 @@ use claviger_tests::{Fault, PebbleOptions, RetryAfter, Rule, Status, TestAuthori
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::ground::{Ground, Pair, SOON, message, says, web};
+use crate::ground::{ACCOUNT, Ground, Pair, REGION, SOON, message, says, web};
 
 const NAME: &str = "www.staging.example.com";
 
@@ -68,12 +68,36 @@ async fn a_ca_that_is_away_is_waited_for_and_what_is_in_service_stays() -> Resul
     ground.renew("web")?;
     let seen = ground.wait_late("web", "AcmeUnreachable").await?;
     ensure!(says(&seen, "Ready", "True"), "{seen:#}");
+    ensure!(message(&seen, "OnSchedule").contains("the connection broke off"), "{seen:#}");
     ground.ca.heal();
     ground.pass(BACK_OFF)?;
     ground.wait_renewed("web", &served).await?;
     assert_eq!(ground.orders(), 2);
     assert_eq!(ground.accounts(), 1);
     Ok(())
+}
+
+/// Nothing listens there at first, and no proxy stands between.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_that_starts_later_is_found_when_it_is_there() -> Result<()> {
+    let mut ground = Ground::new().await?;
+    ground.pebble.process().kill()?;
+    let staging = documents::environment("staging", ACCOUNT, REGION)
+        .credentials("aws-credentials", "staging")
+        .zone("staging.example.com", &[])
+        .acme("pebble", ground.pebble.directory(), Some("pebble.pem"));
+    ground.site.document("staging.yaml", &format!("{}---\n{}", staging.with_wrapping_key(), web("")))?;
+    let _daemon = ground.start().await?;
+    let refused = async || {
+        let verdict = &explained(&ground, "web").unwrap_or_default()["verdict"];
+        verdict["reason"] == "AcmeUnreachable" && verdict["message"].to_string().contains("refused")
+    };
+    wait_until(SOON, "the connection to be refused", refused).await?;
+    ground.pebble.restart().await?;
+    ground.site.secret("pebble.pem", [ground.pebble.server_ca_pem(), &ground.pebble.issuing_root().await?].concat())?;
+    ground.pass(BACK_OFF)?;
+    ground.wait_ready("web").await?;
+    ground.verified("web", &[NAME]).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]

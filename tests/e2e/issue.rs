@@ -4,7 +4,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use claviger_tests::{Canary, documents, openssl};
+use claviger_tests::{Canary, KeyAlgorithm, PebbleOptions, documents, openssl};
 
 use crate::ground::{Ground, message, web};
 
@@ -112,6 +112,20 @@ async fn a_profile_is_asked_for_and_one_that_is_not_offered_costs_no_order() -> 
     let life = instant("notAfter")?.duration_since(instant("notBefore")?);
     assert_eq!(life.as_hours(), 6 * 24 - 1, "six days less a second");
     ground.verified("web", &["www.staging.example.com"]).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_chain_of_rsa_and_a_ca_that_takes_its_time_are_fine() -> Result<()> {
+    let options = PebbleOptions { chain_length: 3, key_algorithm: KeyAlgorithm::Rsa, ..PebbleOptions::default() };
+    let options = PebbleOptions { alternate_roots: 1, validation_delay: 4, order_retry_after: 2, ..options };
+    let ground = Ground::with(options).await?;
+    ground.write_web()?;
+    let _daemon = ground.start().await?;
+    ground.wait_ready("web").await?;
+    let pair = ground.verified("web", &["www.staging.example.com"]).await?;
+    assert_eq!(pair.issuers.matches("BEGIN CERTIFICATE").count(), 3);
+    assert_eq!(ground.orders(), 1);
+    Ok(())
 }
 
 /// `trustedRoots` speaks for both: the server that answers, and where what it issues must end.
