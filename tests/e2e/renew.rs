@@ -23,7 +23,7 @@ const ASKED_AGAIN: Duration = Duration::from_secs(6 * 3_600 + 60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ca_says_when_to_renew_and_may_change_its_mind() -> Result<()> {
-    let mut ground = Ground::lasting(HOUR * 24 * 6).await?;
+    let ground = Ground::lasting(HOUR * 24 * 6).await?;
     ground.write_web()?;
     let _daemon = ground.start().await?;
     let seen = ground.wait_ready("web").await?;
@@ -45,14 +45,37 @@ async fn the_ca_says_when_to_renew_and_may_change_its_mind() -> Result<()> {
     assert_eq!(seen["status"]["renewal"]["explanationUrl"], "https://ca.example/incident");
     assert_eq!(ground.orders(), 1, "not yet");
 
+    ground.pass(HOUR * 15)?;
+    ground.wait_renewed("web", &before).await?;
+    ground.verified("web", &["www.staging.example.com"]).await.map(drop)
+}
+
+/// A CA that has to revoke names a window in the past; one that always does must not be ordered from without end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_in_the_past_renews_once_a_twentieth_of_the_life_is_over() -> Result<()> {
+    let mut ground = Ground::lasting(HOUR * 24 * 6).await?;
+    ground.write_web()?;
+    let daemon = ground.start().await?;
+    ground.wait_ready("web").await?;
+    let before = ground.verified("web", &["www.staging.example.com"]).await?;
     let past = ground.now() - hours(2)..ground.now() - hours(1);
     ground.pebble.set_renewal_info(&before.chain, &window(&past)).await?;
-    ground.pass(ASKED_AGAIN)?;
+    daemon.stop().await?; // the next start asks for the window
+    let _daemon = ground.start().await?;
+    let moved = async || ground.certificate("web").pointer("/status/renewal/explanationUrl").is_some();
+    wait_until(SOON, "the window to be moved", moved).await?;
+    let seen = ground.certificate("web");
+    let life = hours(24 * 6) - SignedDuration::from_secs(1);
+    let twentieth = instant(&seen, "/status/certificate/notBefore")? + life / 20;
+    assert_eq!(instant(&seen, "/status/renewal/at")?.as_second(), twentieth.as_second(), "{seen:#}");
+    assert_eq!(ground.orders(), 1, "not yet");
+
+    ground.pass(HOUR * 7 + Duration::from_secs(13 * 60))?;
     let after = ground.wait_renewed("web", &before).await?;
     ground.verified("web", &["www.staging.example.com"]).await?;
     assert_ne!(after.public_key()?, before.public_key()?, "a new certificate has a new key");
     let seen = ground.certificate("web");
-    ensure!(instant(&seen, "/status/renewal/at")? > ground.now() + days(2), "renewed once and not for ever: {seen:#}");
+    ensure!(instant(&seen, "/status/renewal/at")? > ground.now() + days(2), "as the CA says of the new one: {seen:#}");
     assert_eq!(ground.orders(), 2);
     let replaced = ground.pebble.process().stdout();
     assert_eq!(replaced.matches("is a replacement of").count(), 1, "the order says what it replaces");
