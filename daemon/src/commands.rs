@@ -119,12 +119,15 @@ fn clock() -> Result<Arc<dyn Pace>, String> {
 }
 
 /// The machine's clock. Beside simulators, whose time runs faster too, `CLAVIGER_SPEED=1d/s` makes it run faster, and tests may
-/// steer it by the file that `CLAVIGER_AHEAD` names.
+/// steer it by the file that `CLAVIGER_AHEAD` names; with `CLAVIGER_SUSPENDED` set, sleepers do not see it leap, as on a machine that
+/// was suspended.
 #[cfg(feature = "dev")]
 fn clock() -> Result<Arc<dyn Pace>, String> {
     use claviger_core::ports::Clock;
     if let Some(file) = std::env::var_os("CLAVIGER_AHEAD") {
-        return Ok(Arc::new(SteeredClock::new(PathBuf::from(file))));
+        let steered = SteeredClock::new(PathBuf::from(file));
+        let suspended = std::env::var_os("CLAVIGER_SUSPENDED").is_some();
+        return Ok(Arc::new(if suspended { steered.napping(std::time::Duration::MAX) } else { steered }));
     }
     let machine = SystemClock::new();
     let Ok(text) = std::env::var("CLAVIGER_SPEED") else { return Ok(Arc::new(machine)) };

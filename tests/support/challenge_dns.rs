@@ -63,6 +63,11 @@ impl ChallengeDns {
         self.tell("add-a", json!({ "host": absolute(name), "addresses": addresses })).await
     }
 
+    /// Gives a name the usual address again.
+    pub async fn clear_addresses(&self, name: &str) -> Result<()> {
+        self.tell("clear-a", json!({ "host": absolute(name) })).await
+    }
+
     /// Makes a name an alias.
     pub async fn set_cname(&self, name: &str, target: &str) -> Result<()> {
         self.tell("set-cname", json!({ "host": absolute(name), "target": absolute(target) })).await

@@ -30,6 +30,13 @@ pub fn public_key_of_private_key(key: &str) -> Result<String> {
     run(Command::new(tools::openssl()?).args(["pkey", "-pubout", "-in"]).arg(file))
 }
 
+/// A certificate in words: its key, names, dates and extensions.
+pub fn describe(certificate: &str) -> Result<String> {
+    let scratch = Scratch::new("openssl")?;
+    let file = scratch.write("certificate.pem", certificate)?;
+    run(Command::new(tools::openssl()?).args(["x509", "-noout", "-text", "-in"]).arg(file))
+}
+
 fn run(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().context("cannot run openssl")?;
     let complaint = String::from_utf8_lossy(&output.stderr);

@@ -108,6 +108,7 @@ impl Pace for FastClock {
 #[derive(Debug)]
 pub struct SteeredClock {
     file: std::path::PathBuf,
+    nap: Duration,
     ahead: std::sync::atomic::AtomicI64,
 }
 
@@ -115,7 +116,13 @@ pub struct SteeredClock {
 impl SteeredClock {
     /// A clock that is ahead by what that file says; not at all while it says nothing.
     pub const fn new(file: std::path::PathBuf) -> Self {
-        Self { file, ahead: std::sync::atomic::AtomicI64::new(0) }
+        Self { file, nap: Duration::from_millis(20), ahead: std::sync::atomic::AtomicI64::new(0) }
+    }
+
+    /// The same, which lets others sleep for so long although time may leap meanwhile, as on a machine that was suspended.
+    #[must_use]
+    pub fn napping(self, nap: Duration) -> Self {
+        Self { nap, ..self }
     }
 
     fn ahead(&self) -> i64 {
@@ -144,7 +151,7 @@ impl Clock for SteeredClock {
 impl Pace for SteeredClock {
     /// Short, because time may leap at any moment.
     fn real_wait(&self, until: Moment, cap: Duration) -> Duration {
-        wait(until.since(self.now()).0 as f64, cap).min(Duration::from_millis(20))
+        wait(until.since(self.now()).0 as f64, cap).min(self.nap)
     }
 
     fn real_since(&self, then: Moment) -> Duration {

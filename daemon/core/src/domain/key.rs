@@ -93,6 +93,7 @@ impl Noun for Key {
             settling,
             alias_missing,
             alias_moved,
+            rotation_missing,
             rotation_off,
             rotation_period_differs,
         ];
@@ -331,6 +332,11 @@ fn rotation_unset(view: &V<'_>) -> Option<Plan> {
     Some(Plan::act(Effect::Kms(KmsEffect::SetRotation { arn, period }), reason))
 }
 
+/// What is asked for again is there already.
+fn rotation_missing(view: &V<'_>) -> Option<Plan> {
+    rotation_unset(view).filter(|plan| plan.reason == Reason::Missing)
+}
+
 fn rotation_off(view: &V<'_>) -> Option<Plan> {
     let (key, period) = (seen_key(view)?, view.spec.rotation_period()?);
     let off = view.seen.record.memory.rotation_period.is_some() && !key.rotation.as_ref()?.enabled;
@@ -445,6 +451,7 @@ mod tests {
         );
         let given = seen(given.hears(News::Aliased), |key| key.rotation = rotation(false, 365));
         let Effect::Kms(KmsEffect::SetRotation { period, .. }) = given.act() else { panic!("rotation is set next") };
+        assert_eq!(given.ready(), Ready::False(Reason::Missing), "without its rotation it is not as the document asks");
         let given = seen(given.hears(News::Rotation(period)), |_| {});
         assert_eq!(given.rest(), (Reason::KeyReady, Some(NOW + LOOK_AGAIN)));
         assert_eq!(given.ready(), Ready::True(Reason::KeyReady));
@@ -566,6 +573,7 @@ mod tests {
         });
         let Effect::Kms(KmsEffect::SetRotation { period, .. }) = given.act() else { panic!("rotation is set next") };
         assert_eq!(period, Span::days(90));
+        assert_eq!(given.ready(), Ready::False(Reason::Missing));
     }
 
     #[test]

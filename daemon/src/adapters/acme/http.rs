@@ -303,5 +303,11 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
 
 /// The innermost cause says what happened; the layers around it say it again.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
-    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+    let cause = causes(error).last().unwrap_or(error);
+    let cut = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::UnexpectedEof;
+    match cause.downcast_ref() {
+        // The TLS library's words are meant for whoever writes a client.
+        Some(cause) if cut(cause) => "the connection broke off".to_owned(),
+        _ => cause.to_string(),
+    }
 }
