@@ -151,7 +151,7 @@ impl App {
             documents: &documents,
         };
         let fleet = Arc::new(wiring::fleet(&parts)?);
-        let driver = Driver::new(Arc::clone(&fleet), Arc::clone(&documents), Arc::clone(&clock));
+        let driver = Driver::new(Arc::clone(&fleet), Arc::clone(&documents), Arc::clone(&clock), Arc::clone(&metrics));
         let shared = Arc::new(Shared { clock, documents, driver, fleet, journal, metrics, store });
         remember(&shared, changed).await;
         begin(&shared).await?;

@@ -23,7 +23,7 @@ use claviger_core::{
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{adapters::clock::Pace, fleet::Fleet, source::Documents};
+use crate::{adapters::clock::Pace, fleet::Fleet, sight::metrics::Metrics, source::Documents};
 
 /// How many passes run at once: they wait for the outside most of the time.
 const PASSES: usize = 64;
@@ -57,6 +57,7 @@ pub struct Driver {
     documents: Arc<Documents>,
     fleet: Arc<Fleet>,
     heartbeat: AtomicI64,
+    metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
     seen: Mutex<BTreeSet<ObjectName>>,
     stop: CancellationToken,
@@ -67,13 +68,14 @@ pub struct Driver {
 
 impl Driver {
     /// A driver with an empty agenda.
-    pub fn new(fleet: Arc<Fleet>, documents: Arc<Documents>, clock: Arc<dyn Pace>) -> Arc<Self> {
+    pub fn new(fleet: Arc<Fleet>, documents: Arc<Documents>, clock: Arc<dyn Pace>, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             agenda: Mutex::default(),
             heartbeat: AtomicI64::new(clock.now().0),
             clock,
             documents,
             fleet,
+            metrics,
             places: Arc::new(Semaphore::new(PASSES)),
             seen: Mutex::default(),
             stop: CancellationToken::new(),
@@ -126,7 +128,9 @@ impl Driver {
 
     async fn pass(&self, name: ObjectName) {
         let now = || self.clock.now();
-        let (plan, wakes) = match self.fleet.pass(&name).await {
+        let passed = self.fleet.pass(&name).await;
+        self.metrics.pass(name.kind.word(), passed.is_ok());
+        let (plan, wakes) = match passed {
             Ok(rested) => {
                 *lock(&self.store_trouble) = None;
                 (rested.plan, rested.wakes)

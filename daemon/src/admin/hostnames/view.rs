@@ -18,7 +18,7 @@ use crate::{
         errors::{self, Problem},
     },
     drive::Forecast,
-    source,
+    ledger, source,
 };
 
 /// The objects that rows are shown as, where that is not the name itself: documents choose their own names.
@@ -76,7 +76,10 @@ pub(super) fn view(
     });
     let forecast = objects.forecast(admin, &name);
     let blank = unseen(at, row, name);
-    let view = explained.map_or(blank.clone(), |explained| seen(blank, explained));
+    let view = match explained {
+        Some(explained) => seen(blank, explained),
+        None => blank,
+    };
     Ok(match forecast {
         Some(forecast) => {
             HostnameView { message: forecast.to_string(), next_check: Some(forecast.at.to_second()), ..view }
@@ -110,6 +113,7 @@ fn unseen(at: &Surroundings, row: &HostnameRow, object: ObjectName) -> HostnameV
     let target = at.spec.edge.as_ref().map(|edge| edge.cloudflare.target.as_str());
     HostnameView {
         kind: Kind::CustomHostname,
+        id: ledger::id(&entry.environment, &entry.hostname),
         environment: entry.environment,
         object,
         origin: entry.origin,
