@@ -12,7 +12,7 @@ use std::{
 
 use claviger_config::{EnvironmentName, Kind, Moment, ObjectName, Reason, Span};
 use claviger_core::{
-    domain::{effect::Class, plan::Plan},
+    domain::{effect::Class, failure::Retry, plan::Plan},
     ports::Source,
     reconcile::{
         agenda::{Agenda, Depth, Lane, Next, Ticket},
@@ -61,7 +61,8 @@ pub struct Driver {
     places: Arc<Semaphore>,
     seen: Mutex<BTreeSet<ObjectName>>,
     stop: CancellationToken,
-    store_trouble: Mutex<Option<String>>,
+    /// Whose pass the store did not let through: what it said, and how many writes it had taken until then.
+    store_trouble: Mutex<BTreeMap<ObjectName, (String, u64)>>,
     tasks: TaskTracker,
     wake: Notify,
 }
@@ -132,7 +133,7 @@ impl Driver {
         self.metrics.pass(name.kind.word(), passed.is_ok());
         let (plan, wakes) = match passed {
             Ok(rested) => {
-                *lock(&self.store_trouble) = None;
+                lock(&self.store_trouble).remove(&name);
                 (rested.plan, rested.wakes)
             }
             Err(error) => (self.failed(&name, error), Vec::new()),
@@ -149,7 +150,11 @@ impl Driver {
     fn failed(&self, name: &ObjectName, error: PassError) -> Plan {
         let (wait, text) = match error {
             PassError::Store(failure) => {
-                *lock(&self.store_trouble) = Some(failure.message.clone());
+                // One damaged record is that subject's trouble alone.
+                if failure.retry != Retry::Never {
+                    let said = (failure.message.clone(), self.metrics.committed());
+                    lock(&self.store_trouble).insert(name.clone(), said);
+                }
                 (STORE_AGAIN, failure.message)
             }
             PassError::Bug(out_of_turn) => (Span::minutes(10), out_of_turn.to_string()),
@@ -238,7 +243,9 @@ impl Driver {
 
     /// Why it does not work: the scheduler stands still, or the store takes nothing.
     pub fn trouble(&self) -> Option<String> {
-        if let Some(text) = lock(&self.store_trouble).clone() {
+        // A pass that had nothing to write says nothing about the store.
+        let taken = self.metrics.committed();
+        if let Some((text, _)) = lock(&self.store_trouble).values().find(|(_, before)| *before == taken) {
             return Some(format!("the store does not work: {text}"));
         }
         let beat = Moment(self.heartbeat.load(Ordering::Relaxed));

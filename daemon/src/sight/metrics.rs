@@ -147,6 +147,11 @@ impl Metrics {
         self.commits.with_label_values(&[if done { "Done" } else { "Failed" }]).inc();
     }
 
+    /// How many writes the store has taken.
+    pub fn committed(&self) -> u64 {
+        self.commits.with_label_values(&["Done"]).get()
+    }
+
     /// A pass over a subject of that kind.
     pub fn pass(&self, kind: &str, rested: bool) {
         self.passes.with_label_values(&[kind, if rested { "Rested" } else { "Failed" }]).inc();
