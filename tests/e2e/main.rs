@@ -15,6 +15,7 @@ mod log;
 mod peers;
 mod rejection;
 mod restart;
+mod secrets;
 mod separation;
 mod sight;
 mod stage;
