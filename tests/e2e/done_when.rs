@@ -1,13 +1,11 @@
 //! The contract's staging environment, pointed at a Pebble and an emulator of KMS that nobody here wrote.
 
-use std::{fs, time::Duration};
+use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use claviger_tests::{
-    Moto, Pebble, PebbleOptions, Proxy, RetryAfter, Rule, Site, Status, documents, endpoint, openssl, wait_until,
+    Moto, Pebble, PebbleOptions, Proxy, RetryAfter, Rule, Site, Status, documents, endpoint, openssl,
 };
-
-const SOON: Duration = Duration::from_secs(90);
 
 /// A site, a Pebble with 20 % bad nonces behind a proxy that counts and may spoil, and a moto.
 struct Peers {
@@ -77,24 +75,6 @@ async fn the_contracts_staging_environment_gets_a_certificate_and_goes_on_after_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_window_in_the_past_renews_at_once_and_says_what_it_replaces() -> Result<()> {
-    let peers = peers().await?;
-    let site = &peers.site;
-    site.document("staging.yaml", &format!("{}---\n{}", staging(&peers.proxy.directory()), web("")))?;
-    let daemon = site.start().await?;
-    site.wait_ready("certificate", "staging", "web").await?;
-    let before = fs::read_to_string(site.outlet("web").join("tls.crt"))?;
-    let window = r#"{"suggestedWindow":{"start":"2020-01-01T00:00:00Z","end":"2020-01-02T00:00:00Z"}}"#;
-    peers.pebble.set_renewal_info(&before, window).await?;
-    drop(daemon); // the next start asks for the window
-    let _daemon = site.start().await?;
-    let renewed = async || fs::read_to_string(site.outlet("web").join("tls.crt")).is_ok_and(|now| now != before);
-    wait_until(SOON, "the renewed certificate", renewed).await?;
-    assert_eq!(orders(&peers), 2);
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_limit_of_the_ca_is_obeyed_in_both_spellings_and_shown() -> Result<()> {
     for after in [RetryAfter::Seconds(3600), RetryAfter::DateIn(3600)] {
         let peers = peers().await?;
@@ -103,9 +83,10 @@ async fn a_limit_of_the_ca_is_obeyed_in_both_spellings_and_shown() -> Result<()>
         peers.proxy.inject(Rule::on(endpoint::NEW_ORDER, limited.into()));
         site.document("staging.yaml", &format!("{}---\n{}", staging(&peers.proxy.directory()), web("")))?;
         let _daemon = site.start().await?;
-        let shown = site.wait_attention("certificate", "staging", "web", "RateLimited").await?;
-        assert_eq!(shown["status"]["attention"]["turn"], "CertificateAuthority");
-        assert!(shown["status"]["attention"]["nextTry"].is_string(), "{shown:#}");
+        let shown = site.wait_condition("certificate", "staging", "web", "OnSchedule", "False").await?;
+        let late = claviger_tests::condition_of(&shown, "OnSchedule").context("it was just seen")?;
+        assert_eq!(late["reason"], "RateLimited", "{shown:#}");
+        assert!(late["message"].to_string().contains("limited until"), "{shown:#}");
         assert_eq!(peers.proxy.count(endpoint::NEW_ORDER), 1, "asked once and not again");
     }
     Ok(())
@@ -118,7 +99,9 @@ async fn a_ca_that_is_away_keeps_nothing_from_going_on_when_it_is_back() -> Resu
     peers.proxy.inject(Rule::on(endpoint::NEW_ORDER, claviger_tests::Fault::Refuse));
     site.document("staging.yaml", &format!("{}---\n{}", staging(&peers.proxy.directory()), web("")))?;
     let _daemon = site.start().await?;
-    site.wait_attention("certificate", "staging", "web", "AcmeUnreachable").await?;
+    let shown = site.wait_condition("certificate", "staging", "web", "OnSchedule", "False").await?;
+    let late = claviger_tests::condition_of(&shown, "OnSchedule").context("it was just seen")?;
+    assert_eq!(late["reason"], "AcmeUnreachable", "{shown:#}");
     peers.proxy.heal();
     // A changed document lifts the back-off.
     let text = format!("{}---\n{}", staging(&peers.proxy.directory()), web("key: { algorithm: ecdsa-p384 }"));

@@ -44,7 +44,10 @@ fn an_issuance_costs_few_commits() {
     let after = counts(&fleet);
     let (commits, issued) = (after.0 - before.0, (after.1 - before.1) as u64);
     println!("{:.2} commits per issuance ({commits} for {issued})", commits as f64 / issued as f64);
-    assert!(commits <= 5 * issued, "intent, order, proof, processing and certificate: {commits} for {issued}");
+    // Beside them: each host name's certificate is renewed by the edge every thirty days.
+    let renewed_by_the_edge = 3 * 5;
+    let most = 5 * issued + renewed_by_the_edge;
+    assert!(commits <= most, "intent, order, proof, processing and certificate: {commits} for {issued}");
 }
 
 #[test]

@@ -254,7 +254,8 @@ impl Model {
                 status: certificate.to_owned(),
                 method: Some(hostname.settings.validation.word().to_owned()),
                 min_tls_version: hostname.settings.min_tls_version.map(|version| version.word().to_owned()),
-                not_after: hostname.served.map(|_| now + Span::days(60)), // the edge renews by itself
+                // The edge renews by itself, every thirty days.
+                not_after: hostname.served.map(|_| Moment(now.0 - now.0.rem_euclid(Span::days(30).0)) + Span::days(90)),
                 txt: Vec::new(),
                 http: Vec::new(),
                 errors: Vec::new(),

@@ -366,7 +366,7 @@ fn perform_acme(model: &mut Model, scene: &Scene<'_>, effect: &AcmeEffect, now: 
 fn perform_kms(model: &mut Model, scene: &Scene<'_>, effect: &KmsEffect, now: Moment) -> Result<News, Failure> {
     Ok(match effect {
         KmsEffect::CreateAlias { alias, arn } => {
-            model.aliases.entry(alias.clone()).or_insert((arn.clone(), now));
+            model.aliases.entry(alias.clone()).or_insert_with(|| (arn.clone(), now));
             News::Aliased
         }
         KmsEffect::CreateKey { spec, .. } => {
