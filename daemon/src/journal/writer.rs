@@ -229,6 +229,7 @@ mod tests {
             object,
             reason: Reason::Missing,
             intent: "1".to_owned(),
+            asked: None,
             outcome: None,
         };
         let (waiting, mut answer) = oneshot::channel();

@@ -499,7 +499,7 @@ impl<N: Noun> Keeper<N> {
             fix: kept.plan.fix.clone(),
             hurts: kept.plan.hurts,
             steps: N::steps(&self.view(kept)),
-            history: record.history.iter().rev().cloned().collect(),
+            history: record.history.iter().rev().map(to_second).collect(),
             next: kept.plan.next.map(|at| ExplainedNext { at: at.to_second(), because }),
         }
     }
@@ -554,6 +554,11 @@ impl<N: Noun> Keeper<N> {
 
 /// How long a budget is shut when the far side did not say.
 const PAUSE: Span = Span::minutes(1);
+
+/// As every instant is told.
+fn to_second(entry: &HistoryEntry) -> HistoryEntry {
+    HistoryEntry { at: entry.at.to_second(), ..entry.clone() }
+}
 
 /// FNV-1a: the same in every build, good enough to see a change.
 fn digest(body: &str) -> u64 {
