@@ -4,8 +4,10 @@
 pub mod esdk;
 
 mod boundaries;
+mod command_line;
 mod customers;
 mod done_when;
+mod first_screen;
 mod hostnames;
 mod hostnames_edge;
 mod hostnames_limits;
