@@ -338,6 +338,9 @@ pub struct HostnameView {
     pub environment: EnvironmentName,
     /// The name.
     pub hostname: DnsName,
+    /// Stands for it in metrics, where a customer's name must not stand.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
     /// The object that it is shown as.
     pub object: ObjectName,
     /// Where the row came from.

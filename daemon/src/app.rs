@@ -140,6 +140,7 @@ impl App {
             return Err(StartError::Documents(settled.findings));
         }
         let changed = documents.put_in_force(settled);
+        tell(&documents, &changed);
         let parts = wiring::Parts {
             settings: &settings,
             base,
@@ -151,7 +152,7 @@ impl App {
             documents: &documents,
         };
         let fleet = Arc::new(wiring::fleet(&parts)?);
-        let driver = Driver::new(Arc::clone(&fleet), Arc::clone(&documents), Arc::clone(&clock));
+        let driver = Driver::new(Arc::clone(&fleet), Arc::clone(&documents), Arc::clone(&clock), Arc::clone(&metrics));
         let shared = Arc::new(Shared { clock, documents, driver, fleet, journal, metrics, store });
         remember(&shared, changed).await;
         begin(&shared).await?;
@@ -291,15 +292,21 @@ async fn reload(folder: &Path, shared: &Arc<Shared>) {
         tracing::debug!("{}:{}:{}: {}", finding.file, finding.line, finding.column, finding.message);
     }
     let changed = shared.documents.put_in_force(settled);
-    if changed.news {
-        for finding in shared.documents.view().rejected {
-            let place = format!("{}:{}:{}", finding.file, finding.line, finding.column);
-            tracing::warn!(code = finding.code, reason = "DocumentRejected", "{place}: {}", finding.message);
-        }
-    }
+    tell(&shared.documents, &changed);
     let objects = changed.objects.clone();
     remember(shared, changed).await;
     objects.into_iter().for_each(|name| shared.driver.put(name));
+}
+
+/// Says which documents are rejected, when that is news; also at a start.
+fn tell(documents: &Documents, changed: &Changed) {
+    if !changed.news {
+        return;
+    }
+    for finding in documents.view().rejected {
+        let place = format!("{}:{}:{}", finding.file, finding.line, finding.column);
+        tracing::warn!(code = finding.code, reason = "DocumentRejected", "{place}: {}", finding.message);
+    }
 }
 
 /// What is in force is what a restart goes on with.

@@ -106,10 +106,12 @@ fn run(file: &Path) -> ExitCode {
         }
     };
     block_on(async move {
-        match App::start(settings, &base, clock).await {
+        let code = match App::start(settings, &base, clock).await {
             Ok(running) => running.until_signal().await,
             Err(error) => failed(&error),
-        }
+        };
+        crate::sight::lines::flush();
+        code
     })
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use claviger_config::{EnvironmentName, Kind, Moment, ObjectName, Reason, Span};
 use claviger_core::{
-    domain::{effect::Class, plan::Plan},
+    domain::{effect::Class, failure::Retry, plan::Plan},
     ports::Source,
     reconcile::{
         agenda::{Agenda, Depth, Lane, Next, Ticket},
@@ -23,7 +23,7 @@ use claviger_core::{
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{adapters::clock::Pace, fleet::Fleet, source::Documents};
+use crate::{adapters::clock::Pace, fleet::Fleet, sight::metrics::Metrics, source::Documents};
 
 /// How many passes run at once: they wait for the outside most of the time.
 const PASSES: usize = 64;
@@ -57,23 +57,26 @@ pub struct Driver {
     documents: Arc<Documents>,
     fleet: Arc<Fleet>,
     heartbeat: AtomicI64,
+    metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
     seen: Mutex<BTreeSet<ObjectName>>,
     stop: CancellationToken,
-    store_trouble: Mutex<Option<String>>,
+    /// Whose pass the store did not let through: what it said, and how many writes it had taken until then.
+    store_trouble: Mutex<BTreeMap<ObjectName, (String, u64)>>,
     tasks: TaskTracker,
     wake: Notify,
 }
 
 impl Driver {
     /// A driver with an empty agenda.
-    pub fn new(fleet: Arc<Fleet>, documents: Arc<Documents>, clock: Arc<dyn Pace>) -> Arc<Self> {
+    pub fn new(fleet: Arc<Fleet>, documents: Arc<Documents>, clock: Arc<dyn Pace>, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             agenda: Mutex::default(),
             heartbeat: AtomicI64::new(clock.now().0),
             clock,
             documents,
             fleet,
+            metrics,
             places: Arc::new(Semaphore::new(PASSES)),
             seen: Mutex::default(),
             stop: CancellationToken::new(),
@@ -126,9 +129,11 @@ impl Driver {
 
     async fn pass(&self, name: ObjectName) {
         let now = || self.clock.now();
-        let (plan, wakes) = match self.fleet.pass(&name).await {
+        let passed = self.fleet.pass(&name).await;
+        self.metrics.pass(name.kind.word(), passed.is_ok());
+        let (plan, wakes) = match passed {
             Ok(rested) => {
-                *lock(&self.store_trouble) = None;
+                lock(&self.store_trouble).remove(&name);
                 (rested.plan, rested.wakes)
             }
             Err(error) => (self.failed(&name, error), Vec::new()),
@@ -145,7 +150,11 @@ impl Driver {
     fn failed(&self, name: &ObjectName, error: PassError) -> Plan {
         let (wait, text) = match error {
             PassError::Store(failure) => {
-                *lock(&self.store_trouble) = Some(failure.message.clone());
+                // One damaged record is that subject's trouble alone.
+                if failure.retry != Retry::Never {
+                    let said = (failure.message.clone(), self.metrics.committed());
+                    lock(&self.store_trouble).insert(name.clone(), said);
+                }
                 (STORE_AGAIN, failure.message)
             }
             PassError::Bug(out_of_turn) => (Span::minutes(10), out_of_turn.to_string()),
@@ -234,7 +243,9 @@ impl Driver {
 
     /// Why it does not work: the scheduler stands still, or the store takes nothing.
     pub fn trouble(&self) -> Option<String> {
-        if let Some(text) = lock(&self.store_trouble).clone() {
+        // A pass that had nothing to write says nothing about the store.
+        let taken = self.metrics.committed();
+        if let Some((text, _)) = lock(&self.store_trouble).values().find(|(_, before)| *before == taken) {
             return Some(format!("the store does not work: {text}"));
         }
         let beat = Moment(self.heartbeat.load(Ordering::Relaxed));

@@ -1,7 +1,7 @@
 //! The ledger of host names: one row per name and environment, with one origin and one tenant, whoever asked for it.
 
 use claviger_config::{
-    ObjectName, Reason,
+    DnsName, EnvironmentName, ObjectName, Reason,
     desired::{Refusal, Spec, Surroundings},
     hostname::Origin,
 };
@@ -14,6 +14,13 @@ use crate::{
 
 /// Rows of one reading.
 const PAGE: u32 = 1_000;
+
+/// A name for a host name where the name itself must not stand: it is the customer's own.
+pub fn id(environment: &EnvironmentName, hostname: &DnsName) -> String {
+    let mut hash = crate::adapters::craft::keys::sha256(format!("{environment}/{hostname}").as_bytes());
+    hash.truncate(16);
+    hash
+}
 
 /// Takes the API's host names of an environment in: after a start, and when the environment is new.
 ///

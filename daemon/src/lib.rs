@@ -23,3 +23,9 @@ pub mod wiring;
 
 /// The release.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The revision that it was built from, where whoever builds it says so in `CLAVIGER_REVISION`.
+pub const REVISION: &str = match option_env!("CLAVIGER_REVISION") {
+    Some(revision) => revision,
+    None => "",
+};

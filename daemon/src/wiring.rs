@@ -141,7 +141,7 @@ fn hooks(settings: &Settings) -> std::collections::BTreeMap<claviger_config::Nam
 fn edge(parts: &Parts<'_>, read: Option<PathBuf>) -> Result<CloudflareEdge, StartError> {
     let (metrics, clock) = (Arc::clone(parts.metrics), Arc::clone(parts.clock) as Arc<dyn Clock>);
     let observer: crate::adapters::cloudflare::Observer = Arc::new(move |seen| {
-        metrics.request("cloudflare", seen.environment.as_str(), seen.operation, seen.code);
+        metrics.cloudflare(seen.environment.as_str(), seen.operation, seen.code, seen.took);
         metrics.asked(&format!("cloudflare/{}", seen.environment), seen.at.0 / 1_000, seen.succeeded);
     });
     let base = parts.settings.endpoints.cloudflare.as_deref();
@@ -149,21 +149,17 @@ fn edge(parts: &Parts<'_>, read: Option<PathBuf>) -> Result<CloudflareEdge, Star
 }
 
 fn seen_acme(parts: &Parts<'_>) -> acme::Observer {
-    let (metrics, clock) = (Arc::clone(parts.metrics), Arc::clone(parts.clock));
-    Arc::new(move |operation: &str, code: &str| {
-        metrics.request("acme", "", operation, code);
-        metrics.asked(
-            "acme",
-            clock.now().0 / 1_000,
-            code.bytes().all(|byte| byte.is_ascii_digit()) && !code.starts_with('5'),
-        );
+    let metrics = Arc::clone(parts.metrics);
+    Arc::new(move |seen| {
+        metrics.acme(seen.environment.as_str(), seen.issuer.as_str(), seen.operation, seen.code, seen.took);
+        metrics.asked(&format!("acme/{}/{}", seen.environment, seen.issuer), seen.at.0 / 1_000, seen.answered);
     })
 }
 
 fn seen_kms(parts: &Parts<'_>) -> crate::adapters::aws_kms::Observer {
     let metrics = Arc::clone(parts.metrics);
     Arc::new(move |seen| {
-        metrics.request("kms", seen.environment.as_str(), seen.operation, seen.code);
+        metrics.kms(seen.environment.as_str(), seen.operation, seen.code, seen.took);
         metrics.asked(&format!("kms/{}", seen.environment), seen.at.0 / 1_000, seen.succeeded);
     })
 }

@@ -132,9 +132,7 @@ fn active(text: &str) -> f64 {
 /// Calls to Cloudflare that were answered with that code.
 fn answered(text: &str, code: &str) -> f64 {
     let of = |line: &&str| {
-        line.starts_with("claviger_requests_total{")
-            && line.contains("system=\"cloudflare\"")
-            && line.contains(&format!("code=\"{code}\""))
+        line.starts_with("claviger_cloudflare_requests_total{") && line.contains(&format!("code=\"{code}\""))
     };
     text.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }

@@ -28,7 +28,7 @@ fn want(stage: &Stage, count: usize) -> Result<()> {
 async fn throttled(daemon: &Daemon<'_>) -> Result<Vec<String>> {
     let metrics = daemon.metrics().await?;
     let refused = |line: &&str| {
-        line.starts_with("claviger_requests_total")
+        line.starts_with("claviger_cloudflare_requests_total")
             && ["code=\"971\"", "code=\"429\""].iter().any(|code| line.contains(code))
     };
     Ok(metrics.lines().filter(refused).map(str::to_owned).collect())

@@ -4,9 +4,11 @@
 pub mod esdk;
 
 mod boundaries;
+mod command_line;
 mod customers;
 mod done_when;
 mod faults_acme;
+mod first_screen;
 mod ground;
 mod hooks;
 mod hostnames;
@@ -16,11 +18,14 @@ mod hostnames_stuck;
 mod issue;
 mod keys;
 mod kms_peers;
+mod log;
 mod peers;
 mod rejection;
 mod renew;
 mod restart;
+mod secrets;
 mod separation;
+mod sight;
 mod stage;
 mod unsupported;
 mod wrapped;

@@ -45,7 +45,8 @@ impl Canary {
 
     /// Looks for it in an output.
     pub fn sightings_in(&self, name: &str, output: impl AsRef<[u8]>) -> Vec<Sighting> {
-        let seen = self.forms.iter().filter(|(_, form)| contains(output.as_ref(), form));
+        let output = searchable(output.as_ref());
+        let seen = self.forms.iter().filter(|(_, form)| output.contains(&searchable(form)));
         seen.map(|(form, _)| Sighting { place: name.to_owned(), form }).collect()
     }
 
@@ -88,8 +89,9 @@ fn inner_base64(engine: &impl Engine, secret: &[u8], offset: usize) -> Vec<u8> {
     engine.encode(padded).into_bytes()[from..to].to_vec()
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+/// A character for each byte: the search in texts is the library's, and fast in every build.
+fn searchable(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
 }
 
 /// Sockets and links are passed over: what a link leads to is looked at where it is.

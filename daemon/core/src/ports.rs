@@ -286,8 +286,21 @@ pub struct Entry {
     pub reason: claviger_config::Reason,
     /// The intent.
     pub intent: String,
+    /// What the person who asked for it said.
+    pub asked: Option<Asked>,
     /// How it ended, after it: `Done`, `Failed`, `Unknown`; and in words.
     pub outcome: Option<(String, String)>,
+}
+
+/// Why a person asked for something.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Asked {
+    /// In their words.
+    pub justification: String,
+    /// A ticket.
+    pub ticket: Option<String>,
+    /// The plan that they had executed.
+    pub plan_sha256: Option<String>,
 }
 
 /// Desired state: a valid whole, swapped whole. Reading it never waits.

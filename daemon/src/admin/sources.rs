@@ -47,16 +47,8 @@ impl Sources {
     pub(super) fn views(self, metrics: &Metrics, now: Moment) -> Vec<SourceView> {
         let mut views: Vec<_> = self.0.into_values().flatten().map(|source| source.view(metrics, now)).collect();
         views.sort_by(|left, right| left.name.cmp(&right.name));
-        views.dedup_by(|same, first| same.name == first.name && merge(first, same));
         views
     }
-}
-
-/// One source that several depend on is told once.
-fn merge(first: &mut SourceView, same: &SourceView) -> bool {
-    first.stale |= same.stale;
-    first.trouble = first.trouble.take().or_else(|| same.trouble.clone());
-    true
 }
 
 fn of_environment(at: &Surroundings) -> Vec<Source> {
@@ -66,7 +58,7 @@ fn of_environment(at: &Surroundings) -> Vec<Source> {
     let certificates: fn(&ObjectName, &Subject) -> bool =
         |name, subject| name.kind == Kind::TlsCertificate && in_need(subject);
     let acme = at.spec.issuers.iter().filter(|issuer| issuer.acme.is_some()).map(|issuer| {
-        let name = format!("{CAS}/{}/{}", at.name, issuer.name);
+        let name = format!("acme/{}/{}", at.name, issuer.name);
         source(name, certificates, CA_TROUBLE, Some(issuer.name.clone()))
     });
     let edge = at.spec.edge.iter().map(|_| source(format!("cloudflare/{}", at.name), hostnames, EDGE_TROUBLE, None));
@@ -77,11 +69,11 @@ const CA_TROUBLE: &[Reason] = &[Reason::AccountRefused, Reason::AcmeUnreachable,
 const EDGE_TROUBLE: &[Reason] = &[Reason::EdgeDenied, Reason::EdgeUnreachable];
 const KMS_TROUBLE: &[Reason] = &[Reason::KmsDenied, Reason::KmsThrottled, Reason::KmsUnreachable];
 
-/// Every CA together, as the counters know them.
-const CAS: &str = "acme";
-
-/// A certificate that is good asks its CA nothing for days.
+/// A certificate that is good asks its CA nothing for days, and one that is refused never.
 fn in_need(subject: &Subject) -> bool {
+    if subject.wanted.as_ref().is_some_and(|wanted| wanted.refusal.is_some()) {
+        return false;
+    }
     let late = holds(&subject.common, "OnSchedule") == ConditionStatus::False;
     late || holds(&subject.common, "Ready") != ConditionStatus::True
 }
@@ -103,20 +95,10 @@ impl Source {
     }
 
     fn view(self, metrics: &Metrics, now: Moment) -> SourceView {
-        let (name, answered) = self.answered(metrics);
+        let answered = metrics.last_success(&self.name).map(|seconds| Moment(seconds.saturating_mul(1_000)));
         let old = answered.is_none_or(|at| now.since(at) > STALE);
         let trouble = self.trouble.map(|(_, words)| words);
-        SourceView { name, observed_at: answered, stale: self.needed && old, trouble }
-    }
-
-    /// When it last answered. As long as no call is known of this issuer, all CAs stand for it, under their own name.
-    fn answered(&self, metrics: &Metrics) -> (String, Option<Moment>) {
-        let last = |name: &str| Some(Moment(metrics.last_success(name)?.saturating_mul(1_000)));
-        let all = || last(CAS).filter(|_| self.issuer.is_some());
-        match last(&self.name) {
-            Some(at) => (self.name.clone(), Some(at)),
-            None => all().map_or_else(|| (self.name.clone(), None), |at| (CAS.to_owned(), Some(at))),
-        }
+        SourceView { name: self.name, observed_at: answered, stale: self.needed && old, trouble }
     }
 }
 

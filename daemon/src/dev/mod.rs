@@ -36,6 +36,7 @@ pub async fn run(dev: Dev) -> ExitCode {
         Err(why) => return refuse(&why),
     };
     let code = play(&stage).await;
+    crate::sight::lines::flush();
     if stage.temporary {
         let _ = std::fs::remove_dir_all(&stage.folder);
     }

@@ -42,6 +42,7 @@ pub(super) fn append(buffer: &mut Vec<u8>, head: &Head, at: Moment, stage: Stage
         .outcome
         .as_ref()
         .map(|(result, message)| Outcome { result: cap(result, SHORT), message: cap(message, LONG) });
+    let asked = entry.asked.as_ref();
     let line = Line {
         v: 1,
         seq: head.seq + 1,
@@ -53,6 +54,9 @@ pub(super) fn append(buffer: &mut Vec<u8>, head: &Head, at: Moment, stage: Stage
         object: &entry.object,
         reason: entry.reason,
         intent: cap(&entry.intent, SHORT),
+        plan_sha256: asked.and_then(|asked| asked.plan_sha256.as_deref()).map(|hash| cap(hash, SHORT)),
+        justification: asked.map(|asked| cap(&asked.justification, LONG)).filter(|words| !words.is_empty()),
+        ticket: asked.and_then(|asked| asked.ticket.as_deref()).map(|ticket| cap(ticket, SHORT)),
         stage,
         outcome,
     };
@@ -73,6 +77,9 @@ pub(super) fn append_repair(buffer: &mut Vec<u8>, head: &Head, at: Moment, messa
         object: &ItsOwn { kind: "Journal", name: super::NAME },
         reason: Reason::StoreFailed,
         intent: Cow::Borrowed(""),
+        plan_sha256: None,
+        justification: None,
+        ticket: None,
         stage: Stage::Outcome,
         outcome: Some(Outcome { result: "Done".into(), message: cap(message, LONG) }),
     };
@@ -103,6 +110,12 @@ struct Line<'a, O> {
     object: &'a O,
     reason: Reason,
     intent: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan_sha256: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    justification: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ticket: Option<Cow<'a, str>>,
     stage: Stage,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcome<'a>>,
@@ -168,6 +181,7 @@ const LONG: usize = 4_096;
 mod tests {
     use super::*;
     use claviger_config::{Kind, ObjectName};
+    use claviger_core::ports::Asked;
     use proptest::prelude::*;
 
     fn entry(text: &str) -> Entry {
@@ -184,6 +198,11 @@ mod tests {
             object,
             reason: Reason::Missing,
             intent: text.to_owned(),
+            asked: Some(Asked {
+                justification: text.to_owned(),
+                ticket: Some(text.to_owned()),
+                plan_sha256: Some(text.to_owned()),
+            }),
             outcome: Some((text.to_owned(), text.to_owned())),
         }
     }
@@ -200,6 +219,7 @@ mod tests {
             r#"{"v":1,"seq":1,"prevSha256":"0000000000000000000000000000000000000000000000000000000000000000","#,
             r#""@timestamp":"1970-01-01T00:00:00Z","actor":{"kind":"a","id":"a","via":"a"},"verb":"a","environment":"staging","#,
             r#""object":{"kind":"KmsKey","namespace":"staging","name":"wrapping"},"reason":"Missing","intent":"a","#,
+            r#""planSha256":"a","justification":"a","ticket":"a","#,
             r#""stage":"Outcome","outcome":{"result":"a","message":"a"}}"#,
             "\n"
         );
@@ -209,7 +229,7 @@ mod tests {
     #[test]
     fn a_megabyte_of_text_is_cut_and_the_cut_is_told() {
         let line = line(&"é".repeat(500_000));
-        assert!(line.len() < 10_000, "{}", line.len());
+        assert!(line.len() < 15_000, "{}", line.len());
         assert!(line.contains("… (995904 bytes more)"), "{line}");
     }
 

@@ -8,9 +8,16 @@ mod line;
 mod start;
 mod writer;
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+};
 
-use claviger_config::Reason;
+use claviger_config::{Moment, Reason};
 use claviger_core::{
     domain::failure::Failure,
     ports::{Answer, Audit, Clock, Entry},
@@ -31,6 +38,30 @@ pub struct Journal {
     broken: watch::Receiver<Option<String>>,
     path: PathBuf,
     start: Start,
+    tally: Arc<Tally>,
+}
+
+/// What became of lines since the start.
+#[derive(Debug, Default)]
+struct Tally {
+    written: AtomicU64,
+    failed: AtomicU64,
+    late: AtomicU64,
+    /// Milliseconds since 1970; 0: never.
+    last: AtomicI64,
+}
+
+/// What became of lines since the start, as metrics tell it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Told {
+    /// Lines that are durable.
+    pub written: u64,
+    /// Attempts to write a line that failed.
+    pub failed: u64,
+    /// Lines that wait to be written.
+    pub queued: u64,
+    /// When the last one was written; absent when none was.
+    pub last: Option<Moment>,
 }
 
 /// Why the journal cannot be used.
@@ -54,7 +85,8 @@ impl Journal {
         let (file, start) = start::open(state.directory(), &path)?;
         let (tell, broken) = watch::channel(None);
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let mut writer = Writer::new(file, state.clone(), &start, clock, tell);
+        let tally = Arc::new(Tally::default());
+        let mut writer = Writer::new(file, state.clone(), &start, clock, tell, Arc::clone(&tally));
         if let Some(torn) = &start.torn {
             writer.record_repair(torn).map_err(failed("record the repair of", &path))?;
         }
@@ -62,12 +94,24 @@ impl Journal {
             .name("claviger-journal".to_owned())
             .spawn(move || writer.run(receiver))
             .map_err(failed("start the thread of", &path))?;
-        Ok(Self { queue: Some(sender), thread: Some(thread), broken, path, start })
+        Ok(Self { queue: Some(sender), thread: Some(thread), broken, path, start, tally })
     }
 
     /// What was found when it was opened.
     pub fn start(&self) -> &Start {
         &self.start
+    }
+
+    /// What became of lines since the start.
+    pub fn told(&self) -> Told {
+        let last = self.tally.last.load(Ordering::Relaxed);
+        let queued = self.queue.as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity());
+        Told {
+            written: self.tally.written.load(Ordering::Relaxed),
+            failed: self.tally.failed.load(Ordering::Relaxed),
+            queued: queued as u64 + self.tally.late.load(Ordering::Relaxed),
+            last: (last > 0).then_some(Moment(last)),
+        }
     }
 
     /// Why nothing is written any more. The process is to end and to start again.

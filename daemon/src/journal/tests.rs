@@ -42,6 +42,7 @@ fn entry(intent: &str, outcome: Option<&str>) -> Entry {
         },
         reason: Reason::Missing,
         intent: intent.to_owned(),
+        asked: None,
         outcome: outcome.map(|word| (word.to_owned(), String::new())),
     }
 }

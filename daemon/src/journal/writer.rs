@@ -1,6 +1,13 @@
 //! The thread that writes the journal.
 
-use std::{collections::VecDeque, fs::File, io, os::unix::fs::FileExt as _, path::PathBuf, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+};
 
 use claviger_config::Reason;
 use claviger_core::{
@@ -10,7 +17,7 @@ use claviger_core::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    NAME, Start, Torn, broken,
+    NAME, Start, Tally, Torn, broken,
     line::{self, Head, Stage},
 };
 use crate::adapters::sqlite::State;
@@ -31,6 +38,7 @@ pub(super) struct Writer {
     head: Head,
     clock: Arc<dyn Clock>,
     broken: watch::Sender<Option<String>>,
+    tally: Arc<Tally>,
     /// Outcomes that could not be written yet. They go first, so that each stays in order behind its intent.
     late: VecDeque<Job>,
 }
@@ -42,9 +50,10 @@ impl Writer {
         start: &Start,
         clock: Arc<dyn Clock>,
         broken: watch::Sender<Option<String>>,
+        tally: Arc<Tally>,
     ) -> Self {
         let (path, head) = (state.join(NAME), start.head.clone());
-        Self { file, path, state, length: start.length, head, clock, broken, late: VecDeque::new() }
+        Self { file, path, state, length: start.length, head, clock, broken, tally, late: VecDeque::new() }
     }
 
     /// Records that the end was cut off.
@@ -76,9 +85,21 @@ impl Writer {
 
     fn write_batch(&mut self, batch: Vec<Job>) {
         let jobs: Vec<Job> = self.late.drain(..).chain(batch).collect();
-        match self.try_write(&jobs) {
+        let written = self.try_write(&jobs);
+        self.count(jobs.len() as u64, written.is_ok());
+        match written {
             Ok(()) => jobs.into_iter().for_each(|job| tell(job, Ok(()))),
             Err(failure) => self.put_off(jobs, &failure),
+        }
+        self.tally.late.store(self.late.len() as u64, Ordering::Relaxed);
+    }
+
+    fn count(&self, lines: u64, written: bool) {
+        if written {
+            self.tally.written.fetch_add(lines, Ordering::Relaxed);
+            self.tally.last.store(self.clock.now().0, Ordering::Relaxed);
+        } else {
+            self.tally.failed.fetch_add(lines, Ordering::Relaxed);
         }
     }
 
@@ -195,7 +216,7 @@ mod tests {
         let start = Start { entries: 0, breaks: Vec::new(), broken: 0, torn: None, head: Head::empty(), length: 0 };
         let (tell, broken) = watch::channel(None);
         let file = File::options().read(true).write(true).open(path).unwrap();
-        let writer = Writer::new(file, state, &start, Arc::new(Still), tell);
+        let writer = Writer::new(file, state, &start, Arc::new(Still), tell, Arc::default());
         (folder, writer, broken)
     }
 
@@ -208,6 +229,7 @@ mod tests {
             object,
             reason: Reason::Missing,
             intent: "1".to_owned(),
+            asked: None,
             outcome: None,
         };
         let (waiting, mut answer) = oneshot::channel();

@@ -7,9 +7,9 @@ use claviger_core::{
     domain::{
         effect::{Effect, News, Query},
         failure::{Done, Failure},
-        record::Intent,
+        record::{Ask, Intent},
     },
-    ports::{Actor, Answer, Audit, Commit, Entry, Version},
+    ports::{Actor, Answer, Asked, Audit, Commit, Entry, Version},
     reconcile::world::{Scene, World},
 };
 
@@ -42,6 +42,10 @@ fn worded(failure: &Failure) -> String {
     format!("{}: {}", failure.reason, failure.message)
 }
 
+fn asked(ask: &Ask) -> Asked {
+    Asked { justification: ask.reason.clone(), ticket: ask.ticket.clone(), plan_sha256: None }
+}
+
 fn entry(scene: &Scene<'_>, verb: &str, intent: &str) -> Entry {
     Entry {
         actor: scene.ask.map_or_else(Actor::system, |ask| ask.actor.clone()),
@@ -50,6 +54,7 @@ fn entry(scene: &Scene<'_>, verb: &str, intent: &str) -> Entry {
         object: scene.name.clone(),
         reason: scene.reason,
         intent: intent.to_owned(),
+        asked: scene.ask.map(asked),
         outcome: None,
     }
 }

@@ -26,14 +26,8 @@ pub fn routes(shared: Arc<Shared>) -> Router {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let scrape = Scrape {
-        metrics: &shared.metrics,
-        fleet: &shared.fleet,
-        documents: &shared.documents,
-        driver: &shared.driver,
-        now: shared.clock.now(),
-    };
-    match scrape.text() {
+    let clock = Arc::clone(&shared.clock);
+    match Scrape::of(&shared).text(|| clock.now()) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}\n")).into_response(),
     }

@@ -1,9 +1,6 @@
 //! The log: one line per decision with its reason. A log that cannot be written never stops the daemon.
 
-use std::{
-    io::{self, Write},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use claviger_config::{admin::HostnameChange, condition::ConditionStatus, settings::LogFormat};
 use claviger_core::{
@@ -12,9 +9,9 @@ use claviger_core::{
     report,
 };
 use prometheus::IntCounter;
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::EnvFilter;
 
-use super::{feed::Feed, metrics::Metrics};
+use super::{ecs::Ecs, feed::Feed, lines::Lines, metrics::Metrics};
 
 /// Starts the log on standard error. `CLAVIGER_LOG` takes the usual filters (`info`, `clavigerd=debug`).
 ///
@@ -25,38 +22,13 @@ pub fn start(format: LogFormat, lost: IntCounter) -> Result<(), String> {
         Ok(text) => EnvFilter::try_new(&text).map_err(|error| format!("CLAVIGER_LOG: found `{text}`: {error}"))?,
         Err(_) => EnvFilter::new("info,aws_config=warn,hyper=warn,rustls=warn"),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Patient { lost }).with_ansi(false);
+    let lines = Lines::start(lost).map_err(|error| format!("the thread of the log cannot be started: {error}"))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).with_ansi(false);
     let started = match format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+        LogFormat::Json => builder.event_format(Ecs).try_init(),
         LogFormat::Text => builder.with_target(false).try_init(),
     };
     started.map_err(|error| format!("the log cannot be started: {error}"))
-}
-
-/// Writes to standard error and counts what is lost: `tracing-subscriber` would panic when that cannot be written either.
-#[derive(Clone)]
-struct Patient {
-    lost: IntCounter,
-}
-
-impl<'a> MakeWriter<'a> for Patient {
-    type Writer = Self;
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-impl Write for Patient {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if io::stderr().write_all(bytes).is_err() {
-            self.lost.inc();
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Hears every plan: a log line and a count for what is new.

@@ -1,21 +1,51 @@
 //! Counters: what was done, asked and answered since the start.
 
-use claviger_config::Reason;
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector};
+use claviger_config::{Reason, Span};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector,
+};
 
 /// Everything that only grows, and when a source was last asked.
 pub struct Metrics {
     registry: Registry,
+    acme: Requests,
+    cloudflare: Requests,
+    kms: Requests,
     issuances: IntCounterVec,
-    requests: IntCounterVec,
     steps: IntCounterVec,
     decisions: IntCounterVec,
     commits: IntCounterVec,
-    audit: IntCounterVec,
+    passes: IntCounterVec,
     attempts: IntGaugeVec,
     successes: IntGaugeVec,
     log_lines_lost: IntCounter,
 }
+
+/// Calls to one system.
+struct Requests {
+    count: IntCounterVec,
+    duration: HistogramVec,
+}
+
+impl Requests {
+    fn new(registry: &Registry, system: &str, called: &str, labels: &[&str]) -> Result<Self, prometheus::Error> {
+        let name = format!("claviger_{system}_requests_total");
+        let count = counter(registry, &name, &format!("Calls to {called}, by what they answered."), labels)?;
+        let name = format!("claviger_{system}_request_duration_seconds");
+        let duration = HistogramOpts::new(name, format!("How long calls to {called} take.")).buckets(BUCKETS.to_vec());
+        let duration = HistogramVec::new(duration, &["operation"])?;
+        registry.register(Box::new(duration.clone()))?;
+        Ok(Self { count, duration })
+    }
+
+    fn note(&self, labels: &[&str], operation: &str, took: Span) {
+        self.count.with_label_values(labels).inc();
+        self.duration.with_label_values(&[operation]).observe(took.0.max(0) as f64 / 1_000.0);
+    }
+}
+
+/// From a machine beside us to the patience of the slowest adapter.
+const BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
 impl Metrics {
     /// Registers every family.
@@ -24,11 +54,7 @@ impl Metrics {
     /// When two families have one name: a fault in claviger.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(family.clone()))?;
-            Ok::<_, prometheus::Error>(family)
-        };
+        let counter = |name: &str, help: &str, labels: &[&str]| counter(&registry, name, help, labels);
         let gauge = |name: &str, help: &str| {
             let family = IntGaugeVec::new(Opts::new(name, help), &["source"])?;
             registry.register(Box::new(family.clone()))?;
@@ -37,15 +63,13 @@ impl Metrics {
         let lost = IntCounter::new("claviger_log_lines_lost_total", "Log lines that could not be written.")?;
         registry.register(Box::new(lost.clone()))?;
         Ok(Self {
+            acme: Requests::new(&registry, "acme", "a CA", &["environment", "issuer", "operation", "code"])?,
+            cloudflare: Requests::new(&registry, "cloudflare", "Cloudflare", &["environment", "operation", "code"])?,
+            kms: Requests::new(&registry, "kms", "AWS KMS and STS", &["environment", "operation", "code"])?,
             issuances: counter(
                 "claviger_issuances_total",
                 "Certificates that a CA handed out, and whether they were accepted.",
                 &["environment", "issuer", "outcome", "reason"],
-            )?,
-            requests: counter(
-                "claviger_requests_total",
-                "Calls to AWS, to a CA and to Cloudflare by what they answered.",
-                &["system", "environment", "operation", "code"],
             )?,
             steps: counter(
                 "claviger_steps_total",
@@ -58,7 +82,11 @@ impl Metrics {
                 &["environment", "kind", "reason"],
             )?,
             commits: counter("claviger_store_commits_total", "Writes of records.", &["outcome"])?,
-            audit: counter("claviger_audit_events_total", "Lines of the audit journal.", &["sink", "outcome"])?,
+            passes: counter(
+                "claviger_reconcile_total",
+                "Passes over subjects of a kind: `Rested`, or `Failed` when the store did not let them through.",
+                &["controller", "outcome"],
+            )?,
             attempts: gauge("claviger_sync_last_attempt_timestamp_seconds", "When a source was last asked.")?,
             successes: gauge("claviger_sync_last_success_timestamp_seconds", "When a source last answered.")?,
             log_lines_lost: lost,
@@ -66,9 +94,19 @@ impl Metrics {
         })
     }
 
-    /// One call to a far side. `code` is the HTTP status or the word of the failure.
-    pub fn request(&self, system: &str, environment: &str, operation: &str, code: &str) {
-        self.requests.with_label_values(&[system, environment, operation, code]).inc();
+    /// One request to a CA. `code` is the HTTP status or the word of the failure.
+    pub fn acme(&self, environment: &str, issuer: &str, operation: &str, code: &str, took: Span) {
+        self.acme.note(&[environment, issuer, operation, code], operation, took);
+    }
+
+    /// One call to Cloudflare.
+    pub fn cloudflare(&self, environment: &str, operation: &str, code: &str, took: Span) {
+        self.cloudflare.note(&[environment, operation, code], operation, took);
+    }
+
+    /// One call to AWS.
+    pub fn kms(&self, environment: &str, operation: &str, code: &str, took: Span) {
+        self.kms.note(&[environment, operation, code], operation, took);
     }
 
     /// A source was asked; whether it answered.
@@ -109,9 +147,14 @@ impl Metrics {
         self.commits.with_label_values(&[if done { "Done" } else { "Failed" }]).inc();
     }
 
-    /// A line of the audit journal.
-    pub fn audited(&self, done: bool) {
-        self.audit.with_label_values(&["file", if done { "Done" } else { "Failed" }]).inc();
+    /// How many writes the store has taken.
+    pub fn committed(&self) -> u64 {
+        self.commits.with_label_values(&["Done"]).get()
+    }
+
+    /// A pass over a subject of that kind.
+    pub fn pass(&self, kind: &str, rested: bool) {
+        self.passes.with_label_values(&[kind, if rested { "Rested" } else { "Failed" }]).inc();
     }
 
     /// The counter of lost log lines.
@@ -122,4 +165,10 @@ impl Metrics {
     pub(super) const fn registry(&self) -> &Registry {
         &self.registry
     }
+}
+
+fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
 }

@@ -120,7 +120,7 @@ impl<N: Noun> Keeper<N> {
             fix: kept.plan.fix.clone(),
             hurts: kept.plan.hurts,
             steps: N::steps(&self.view(kept)),
-            history: record.history.iter().rev().cloned().collect(),
+            history: record.history.iter().rev().map(to_second).collect(),
             next: kept.plan.next.map(|at| ExplainedNext { at: at.to_second(), because }),
         }
     }
@@ -178,4 +178,9 @@ impl<N: Noun> Keeper<N> {
     pub const fn kind(&self) -> Kind {
         N::KIND
     }
+}
+
+/// As every instant is told.
+fn to_second(entry: &HistoryEntry) -> HistoryEntry {
+    HistoryEntry { at: entry.at.to_second(), ..entry.clone() }
 }

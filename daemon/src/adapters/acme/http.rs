@@ -6,7 +6,7 @@
 use std::{error::Error as StdError, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use claviger_config::Moment;
+use claviger_config::{EnvironmentName, IssuerName, Moment, Span};
 use claviger_core::ports::Clock;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt;
@@ -19,7 +19,33 @@ use super::{
 };
 
 /// Hears of every request: what it was for, and its status or how it broke.
-pub type Observer = Arc<dyn Fn(&str, &str) + Send + Sync>;
+pub type Observer = Arc<dyn Fn(&Observed<'_>) + Send + Sync>;
+
+/// One request, as metrics count it.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// The environment.
+    pub environment: &'a EnvironmentName,
+    /// Its issuer.
+    pub issuer: &'a IssuerName,
+    /// What it was for, for example `open_order`.
+    pub operation: &'a str,
+    /// The HTTP status, else a word such as `lost`.
+    pub code: &'a str,
+    /// Whether the CA answered, if only to refuse.
+    pub answered: bool,
+    /// When it ended.
+    pub at: Moment,
+    /// How long it took.
+    pub took: Span,
+}
+
+/// Whose requests a wire carries.
+#[derive(Clone, Debug)]
+pub(super) struct Whose {
+    pub(super) environment: EnvironmentName,
+    pub(super) issuer: IssuerName,
+}
 
 const CEILING: usize = 1024 * 1024;
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("claviger/", env!("CARGO_PKG_VERSION")));
@@ -47,6 +73,7 @@ pub(super) struct Wire {
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
     observer: Observer,
+    whose: Whose,
 }
 
 /// A whole answer.
@@ -131,6 +158,7 @@ impl Wire {
         patience: Patience,
         clock: Arc<dyn Clock>,
         observer: Observer,
+        whose: Whose,
     ) -> Result<Self, String> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(patience.connect)
@@ -146,7 +174,7 @@ impl Wire {
             builder = builder.tls_certs_only(certificates(pem)?);
         }
         let client = builder.build().map_err(|error| innermost(&error))?;
-        Ok(Self { client, clock, observer })
+        Ok(Self { client, clock, observer, whose })
     }
 
     /// A plain GET.
@@ -165,13 +193,28 @@ impl Wire {
         // RFC 8555 section 6.1: a User-Agent is a MUST, and the name in it is ours; a language is a SHOULD.
         request.headers_mut().insert(header::USER_AGENT, USER_AGENT);
         request.headers_mut().insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
+        let began = self.clock.now();
         let outcome = self.exchange(request, &url).await;
-        let code =
-            outcome.as_ref().map_or_else(|broken| broken.how.word().to_owned(), |(_, reply)| reply.status.to_string());
-        (self.observer)(if nonce { "new_nonce" } else { step.word() }, &code);
+        self.tell(if nonce { "new_nonce" } else { step.word() }, began, &outcome);
         let seen = outcome.as_ref().map(|(_, reply)| reply.clone()).map_err(Clone::clone);
         trace::record(Exchange { changes, nonce, url, outcome: seen });
         outcome
+    }
+
+    fn tell(&self, operation: &str, began: Moment, outcome: &Result<(HeaderMap, Reply), Broken>) {
+        let status = outcome.as_ref().ok().map(|(_, reply)| reply.status);
+        let code =
+            outcome.as_ref().map_or_else(|broken| broken.how.word().to_owned(), |(_, reply)| reply.status.to_string());
+        let at = self.clock.now();
+        (self.observer)(&Observed {
+            environment: &self.whose.environment,
+            issuer: &self.whose.issuer,
+            operation,
+            code: &code,
+            answered: status.is_some_and(|status| status < 500),
+            at,
+            took: at.since(began),
+        });
     }
 
     async fn exchange(&self, request: Request<Bytes>, url: &str) -> Result<(HeaderMap, Reply), Broken> {

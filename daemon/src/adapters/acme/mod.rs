@@ -59,7 +59,10 @@ mod session;
 mod tests;
 mod trace;
 
-pub use self::{http::Observer, roots::Files};
+pub use self::{
+    http::{Observed, Observer},
+    roots::Files,
+};
 
 /// Every ACME CA that the environments name.
 pub struct AcmeCa {

@@ -18,7 +18,7 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use super::{
     directory::Directory,
     fault::{Said, Trouble},
-    http::{Door, Observer, Patience, Reply, Wire},
+    http::{Door, Observer, Patience, Reply, Whose, Wire},
     roots::Files,
     trace::{self, Step},
 };
@@ -57,7 +57,7 @@ impl Cas {
         }
         let ca = Arc::new(Ca {
             url: acme.directory.clone(),
-            wire: self.wire(issuer, roots.as_deref())?,
+            wire: self.wire(at, issuer, roots.as_deref())?,
             roots,
             clock: Arc::clone(&self.clock),
             directory: tokio::sync::Mutex::default(),
@@ -67,9 +67,10 @@ impl Cas {
         Ok(ca)
     }
 
-    fn wire(&self, issuer: &IssuerName, roots: Option<&[u8]>) -> Result<Wire, Failure> {
+    fn wire(&self, at: &Surroundings, issuer: &IssuerName, roots: Option<&[u8]>) -> Result<Wire, Failure> {
         let (clock, observer) = (Arc::clone(&self.clock), Arc::clone(&self.observer));
-        Wire::new(roots, self.patience, clock, observer).map_err(|why| {
+        let whose = Whose { environment: at.name.clone(), issuer: issuer.clone() };
+        Wire::new(roots, self.patience, clock, observer, whose).map_err(|why| {
             let whose = if roots.is_some() { "its `trustedRoots`" } else { "the system's roots" };
             Failure::new(
                 Reason::SettingMissing,

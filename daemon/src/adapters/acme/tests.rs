@@ -66,7 +66,9 @@ impl World {
         let hands = Arc::new(Hands(AtomicI64::new(now().0)));
         let counted = Counted::default();
         let counter = counted.clone();
-        let observer = move |what: &str, code: &str| counter.lock().unwrap().push((what.to_owned(), code.to_owned()));
+        let observer = move |seen: &Observed<'_>| {
+            counter.lock().unwrap().push((seen.operation.to_owned(), seen.code.to_owned()));
+        };
         let acme = AcmeCa::patient(hands.clone(), Files::default(), Arc::new(observer), patience);
         let key = rcgen::KeyPair::generate().unwrap().serialize_der();
         let directory = format!("{}/dir", script.base);
@@ -184,7 +186,7 @@ async fn exactly_the_roots_that_the_document_names_are_trusted() {
     let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let script = serve_tls(&certified).await;
     let (hands, files) = (Arc::new(Hands(AtomicI64::new(now().0))), Files { read: Some(folder.path().to_owned()) });
-    let acme = AcmeCa::patient(hands, files, Arc::new(|_, _| {}), Patience::default());
+    let acme = AcmeCa::patient(hands, files, Arc::new(|_| {}), Patience::default());
     let mut at = surroundings(&format!("{}/dir", script.base));
     at.spec.issuers[0].acme.as_mut().unwrap().trusted_roots =
         Some(SecretReference { file: Some("roots.pem".to_owned()), secret: None });

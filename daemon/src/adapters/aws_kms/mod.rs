@@ -61,6 +61,8 @@ pub struct Observed<'a> {
     pub succeeded: bool,
     /// When it ended.
     pub at: Moment,
+    /// How long it took.
+    pub took: Span,
 }
 
 /// Is told of every call.

@@ -90,6 +90,7 @@ impl Namespace {
     where
         E: Error + ProvideErrorMetadata + 'static,
     {
+        let began = self.now();
         let heard = sent.await.map_err(Fault::of);
         let at = self.now();
         let (code, succeeded) = heard.as_ref().map_or_else(|fault| (fault.word(), false), |_| ("200", true));
@@ -99,6 +100,7 @@ impl Namespace {
             code,
             succeeded,
             at,
+            took: at.since(began),
         });
         match &heard {
             Ok(_) => self.last_success.store(at.0, Ordering::Relaxed),

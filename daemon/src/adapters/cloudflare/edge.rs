@@ -41,6 +41,8 @@ pub struct Observed<'a> {
     pub succeeded: bool,
     /// When it ended.
     pub at: Moment,
+    /// How long it took.
+    pub took: Span,
     /// The limits that came with the answer.
     pub rate: Rate,
 }
@@ -152,8 +154,9 @@ impl CloudflareEdge {
     /// Sends once and counts it, unless an earlier answer said that there is no room.
     async fn call<C: Call>(&self, zone: &Zone<'_>, call: &C, subject: &str) -> Result<Reply<C::JsonResponse>, Fault> {
         let out = self.set_out(zone.environment)?;
+        let began = self.clock.now();
         let reply = self.sender.send(&*self.clock, &zone.token, call, C::LONGEST).await;
-        self.note::<C>(zone, subject, &reply);
+        self.note::<C>(zone, subject, began, &reply);
         drop(out); // counted until its answer is taken in
         reply
     }
@@ -169,7 +172,13 @@ impl CloudflareEdge {
         Ok(Out { edge: self, environment })
     }
 
-    fn note<C: Call>(&self, zone: &Zone<'_>, subject: &str, reply: &Result<Reply<C::JsonResponse>, Fault>) {
+    fn note<C: Call>(
+        &self,
+        zone: &Zone<'_>,
+        subject: &str,
+        began: Moment,
+        reply: &Result<Reply<C::JsonResponse>, Fault>,
+    ) {
         let (at, environment, operation) = (self.clock.now(), zone.environment, C::OPERATION);
         let (code, rate) = match reply {
             Ok(reply) => (label(reply.status), reply.rate),
@@ -182,7 +191,7 @@ impl CloudflareEdge {
         let limited = limit.and_then(|(class, until)| (class == Class::EdgeCalls).then_some(until));
         let succeeded = reply.is_ok();
         self.remember(environment, succeeded.then_some(at), limited.or_else(|| rate.closed_until()), rate);
-        (self.observer)(&Observed { environment, operation, code: &code, succeeded, at, rate });
+        (self.observer)(&Observed { environment, operation, code: &code, succeeded, at, took: at.since(began), rate });
     }
 
     fn remember(

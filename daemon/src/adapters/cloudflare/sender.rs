@@ -90,12 +90,13 @@ impl Sender {
         let response = request.send().await.map_err(Fault::from_client)?;
         let status = response.status();
         let rate = Rate::read(response.headers(), clock.now());
-        let body = match body(response, longest).await {
+        let mut body = match body(response, longest).await {
             Ok(body) => body,
             Err(fault) if status.is_success() => return Err(fault),
             // The status says enough.
             Err(_) => Vec::new(),
         };
+        token.hide_in(&mut body);
         envelope::open(status.as_u16(), rate, &body)
     }
 

@@ -25,6 +25,16 @@ impl Token {
         value.set_sensitive(true);
         Some(value)
     }
+
+    /// Blots it out in an answer: a far side that repeats what it was sent would have it in the log.
+    pub(super) fn hide_in(&self, answer: &mut [u8]) {
+        let length = self.0.len();
+        let mut from = 0;
+        while let Some(at) = answer[from..].windows(length).position(|part| part == self.0.as_slice()) {
+            answer[from + at..from + at + length].fill(b'*');
+            from += at + length;
+        }
+    }
 }
 
 /// Why there is no token.
@@ -108,6 +118,15 @@ mod tests {
     async fn header(folder: &Path, file: &str) -> Result<String, TokenProblem> {
         let token = read(Some(folder), &at(file)).await?;
         Ok(token.expose_header().unwrap().to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_token_that_comes_back_is_blotted_out() {
+        let token = Token(Zeroizing::new(b"s3cret".to_vec()));
+        let mut answer = br#"{"errors":[{"code":1000,"message":"s3cret is no token, nor is s3crets3cret"}]}"#.to_vec();
+        token.hide_in(&mut answer);
+        let expected = r#"{"errors":[{"code":1000,"message":"****** is no token, nor is ************"}]}"#;
+        assert_eq!(String::from_utf8(answer).unwrap(), expected);
     }
 
     #[tokio::test]

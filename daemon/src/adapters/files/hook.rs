@@ -150,9 +150,9 @@ impl Tail {
         self.0.drain(..surplus);
     }
 
-    /// Safe to show: every control character is escaped.
+    /// Safe to show: every control character is escaped, and a key that a hook prints is left out.
     fn words(&self) -> String {
-        let text = String::from_utf8_lossy(&self.0);
+        let text = without_keys(&String::from_utf8_lossy(&self.0));
         let mut safe = String::new();
         for character in text.trim().chars() {
             match character {
@@ -163,6 +163,27 @@ impl Tail {
         }
         if safe.is_empty() { safe } else { format!("; it printed: {safe}") }
     }
+}
+
+/// Leaves out what may be a private key in PEM, also where its beginning is cut off: the hook may read the outlet's files, and
+/// what it prints is logged.
+fn without_keys(text: &str) -> String {
+    let mut shown = String::new();
+    for word in text.split_inclusive(char::is_whitespace) {
+        let bare = word.trim();
+        shown.push_str(if is_armour(bare) { &word[bare.len()..] } else { word });
+        if is_armour(bare) && !shown.trim_end().ends_with('…') {
+            shown.push_str("… ");
+        }
+    }
+    shown
+}
+
+/// A line of PEM is 64 letters of base64; the last one is shorter and nothing without the others.
+fn is_armour(word: &str) -> bool {
+    let base64 = |letter: u8| letter.is_ascii_alphanumeric() || b"+/=".contains(&letter);
+    let mixed = [u8::is_ascii_uppercase, u8::is_ascii_lowercase, u8::is_ascii_digit];
+    word.len() >= 48 && word.bytes().all(base64) && mixed.iter().all(|kind| word.bytes().any(|letter| kind(&letter)))
 }
 
 /// Marks that turn or hide text.
@@ -190,3 +211,27 @@ const GRACE: Duration = Duration::from_secs(5);
 const DRAIN: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 const TAIL: usize = 2_048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_key_that_a_hook_prints_is_left_out() {
+        let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let mut tail = Tail::default();
+        tail.push(format!("cannot load\n{key}\nnginx: test of /etc/nginx/nginx.conf failed\n").as_bytes());
+        let words = tail.words();
+        for line in key.lines().filter(|line| line.len() >= 48 && !line.starts_with('-')) {
+            assert!(!words.contains(line), "{words}");
+        }
+        assert!(words.contains("cannot load") && words.contains("nginx.conf failed"), "{words}");
+    }
+
+    #[test]
+    fn paths_hashes_and_serial_numbers_stay() {
+        for words in ["/usr/share/ca-certificates/mozilla/x.crt", &"0123456789abcdef".repeat(4), "04AB-77", "x"] {
+            assert_eq!(without_keys(words), words);
+        }
+    }
+}

@@ -225,6 +225,7 @@ fn line(call: &Call, verb: &str, named: &Named) -> Result<Entry, Problem> {
         object: named.object()?,
         reason: Reason::Requested,
         intent: String::new(),
+        asked: None,
         outcome: None,
     })
 }

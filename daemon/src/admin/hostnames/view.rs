@@ -18,7 +18,7 @@ use crate::{
         errors::{self, Problem},
     },
     drive::Forecast,
-    source,
+    ledger, source,
 };
 
 /// The objects that rows are shown as, where that is not the name itself: documents choose their own names.
@@ -113,6 +113,7 @@ fn unseen(at: &Surroundings, row: &HostnameRow, object: ObjectName) -> HostnameV
     let target = at.spec.edge.as_ref().map(|edge| edge.cloudflare.target.as_str());
     HostnameView {
         kind: Kind::CustomHostname,
+        id: ledger::id(&entry.environment, &entry.hostname),
         environment: entry.environment,
         object,
         origin: entry.origin,

@@ -15,7 +15,7 @@ use claviger_core::{
         effect::{Effect, Terms},
         record::Ask,
     },
-    ports::{Actor, Entry, Source},
+    ports::{Actor, Asked, Entry, Source},
     reconcile::pass::Rehearsed,
 };
 use schemars::JsonSchema;
@@ -101,6 +101,8 @@ impl Admin {
         if let Some((reason, message)) = &rehearsed.rests {
             return Err(empty(object, *reason, message));
         }
+        let asked =
+            Asked { justification: ask.reason.clone(), ticket: ask.ticket.clone(), plan_sha256: Some(hash.to_owned()) };
         let line = Entry {
             actor: actor.clone(),
             verb: "plan.execute".to_owned(),
@@ -108,6 +110,7 @@ impl Admin {
             object: object.clone(),
             reason: Reason::Requested,
             intent: hash.to_owned(),
+            asked: Some(asked),
             outcome: None,
         };
         self.journalled(line, self.ask(object, ask)).await?;

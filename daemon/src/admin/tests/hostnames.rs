@@ -27,6 +27,7 @@ async fn a_new_host_name_is_answered_with_its_record_before_anybody_has_looked()
             "kind": "CustomHostname",
             "environment": "production",
             "hostname": "shop.customer.example",
+            "id": "10359d4f9118c91a",
             "object": { "kind": "CustomHostname", "namespace": "production", "name": "shop.customer.example" },
             "origin": "Api",
             "tenant": "customer-gmbh",

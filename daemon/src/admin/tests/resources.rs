@@ -209,24 +209,6 @@ async fn a_source_is_stale_once_it_has_been_silent_while_something_depends_on_it
 }
 
 #[tokio::test]
-async fn cas_that_are_counted_together_are_one_source() {
-    let issuers = "issuers: [{ name: a, trust: public, acme: { directory: \"https://a.example/d\" } }, \
-                   { name: b, trust: public, acme: { directory: \"https://b.example/d\" } }]";
-    let site = Site::with(&super::site::DOCUMENTS.replace("zones:", &format!("{issuers}\n  zones:")));
-    let names = async || {
-        let status = site.get("/v1/status").await.body;
-        let names =
-            status["sources"].as_array().unwrap().iter().map(|source| source["name"].as_str().unwrap().to_owned());
-        names.filter(|name| name.starts_with("acme")).collect::<Vec<_>>()
-    };
-    assert_eq!(names().await, ["acme/staging/a", "acme/staging/b"]);
-    site.shared.metrics.asked("acme", START.0 / 1_000, true);
-    assert_eq!(names().await, ["acme"]);
-    site.shared.metrics.asked("acme/staging/a", START.0 / 1_000, true);
-    assert_eq!(names().await, ["acme", "acme/staging/a"]);
-}
-
-#[tokio::test]
 async fn asking_about_a_source_does_not_make_a_metric_of_it() {
     let site = Site::new();
     site.get("/v1/status").await;

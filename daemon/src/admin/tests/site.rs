@@ -238,8 +238,8 @@ impl Site {
             listener: Arc::new(Deaf),
         }));
         let pace = Arc::clone(&clock) as Arc<dyn Pace>;
-        let driver = Driver::new(Arc::clone(&fleet), Arc::clone(&documents), Arc::clone(&pace));
         let metrics = Arc::new(Metrics::new().unwrap());
+        let driver = Driver::new(Arc::clone(&fleet), Arc::clone(&documents), Arc::clone(&pace), Arc::clone(&metrics));
         let shared = Arc::new(Shared { clock: pace, documents, driver, fleet, journal, metrics, store });
         let router = routes(Admin::of(&shared));
         Self { shared, clock, outside, router, folder }
