@@ -198,28 +198,34 @@ impl Driver {
 
     /// When the turn of a subject comes, if it waits for a budget.
     pub fn forecast(&self, name: &ObjectName) -> Option<Forecast> {
-        let now = self.clock.now();
-        let agenda = self.agenda();
-        let (environment, class, before) = agenda.place(name)?;
-        let at = self.turn(environment?, class, before, now);
-        Some(Forecast { class, before, at })
+        self.foresee(|agenda, foresee| {
+            let (environment, class, before) = agenda.place(name)?;
+            foresee(environment?, class, before)
+        })
     }
 
     /// The same for everybody who waits for a budget.
     pub fn forecasts(&self) -> BTreeMap<ObjectName, Forecast> {
-        let now = self.clock.now();
-        let agenda = self.agenda();
-        let forecast = |(name, environment, class, before): (&ObjectName, Option<&EnvironmentName>, _, _)| {
-            let at = self.turn(environment?, class, before, now);
-            Some((name.clone(), Forecast { class, before, at }))
-        };
-        agenda.places().filter_map(forecast).collect()
+        self.foresee(|agenda, foresee| {
+            let one = |(name, environment, class, before): (&ObjectName, Option<&EnvironmentName>, Class, usize)| {
+                Some((name.clone(), foresee(environment?, class, before)?))
+            };
+            agenda.places().filter_map(one).collect()
+        })
     }
 
-    fn turn(&self, at: &EnvironmentName, class: Class, before: usize, now: Moment) -> Moment {
-        let tokens = i64::try_from(before).unwrap_or(i64::MAX).saturating_add(1);
+    /// Budgets are locked before the agenda, as wherever both are.
+    fn foresee<T>(
+        &self,
+        with: impl FnOnce(&Agenda, &dyn Fn(&EnvironmentName, Class, usize) -> Option<Forecast>) -> T,
+    ) -> T {
+        let now = self.clock.now();
         let budgets = self.fleet.common().budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        budgets.forecast(at, class, tokens, now)
+        let foresee = |at: &EnvironmentName, class, before: usize| {
+            let tokens = i64::try_from(before).ok()?.checked_add(1)?;
+            Some(Forecast { class, before, at: budgets.forecast(at, class, tokens, now) })
+        };
+        with(&self.agenda(), &foresee)
     }
 
     /// How many stand in the line of each budget.

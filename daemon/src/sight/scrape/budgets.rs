@@ -23,7 +23,7 @@ impl Scrape<'_> {
             "When the turn of the last who wait now is expected to come; only while somebody waits.",
             labels,
         )?;
-        let lines = self.driver.lines(); // the agenda before the budgets, as everywhere
+        let lines = self.driver.lines();
         let budgets: Budgets = self.fleet.common().budgets.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (environment, class, _) in budgets.iter() {
             let labels = [environment.as_str(), class.word()];
