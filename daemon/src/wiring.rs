@@ -51,7 +51,8 @@ pub fn stores(
     for row in store.quarantined_at_start() {
         tracing::error!(
             reason = "StoreFailed",
-            "{} {} is damaged and was put aside; restore it from a backup",
+            "{} {} is damaged and was put into quarantine; a record is found again in what is in service, anything else in a \
+             backup of the state folder; check the disk",
             row.table,
             row.key
         );

@@ -40,11 +40,15 @@ impl Damage {
 impl Table {
     /// The row with that key, verified. A row in quarantine is refused, not absent.
     pub(super) fn find(&self, connection: &Connection, key: &[Value]) -> Result<Option<Row>, Trouble> {
-        let row = self.select(connection, &self.key_is(), key)?.pop();
-        match row {
+        match self.find_well(connection, key)? {
             None => self.refuse_quarantined(connection, &words(key)).map(|()| None),
             found => Ok(found),
         }
+    }
+
+    /// The row with that key, verified. A row in quarantine is absent: for what may be lost.
+    pub(super) fn find_well(&self, connection: &Connection, key: &[Value]) -> Result<Option<Row>, Trouble> {
+        Ok(self.select(connection, &self.key_is(), key)?.pop())
     }
 
     /// Rows, verified; the first damaged one ends it. `clause` stands behind `FROM`.
