@@ -303,7 +303,10 @@ impl<M> Record<M> {
 
     fn say(&mut self, plan: &Plan, ready: Ready, now: Moment) {
         let (status, reason) = ready.parts();
-        self.said.ready.say(status, reason, now);
+        // While it is being asked, what was known last stays said: a restart is no news.
+        if status != ConditionStatus::Unknown || !matches!(plan.step, Step::Look(_)) {
+            self.said.ready.say(status, reason, now);
+        }
         if !matches!(plan.step, Step::Look(_)) && self.said.reason != plan.reason {
             (self.said.reason, self.said.since) = (plan.reason, now); // a question says nothing new
             let intent = self.intent.as_ref().map(|intent| intent.id.clone());

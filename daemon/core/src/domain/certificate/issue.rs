@@ -241,10 +241,18 @@ pub(super) fn refused(seen: &mut S, failure: &Failure) {
 fn is_ours(reason: Reason) -> bool {
     use Reason::{
         AccountPending, CiphertextRefused, KmsDenied, KmsLimitExceeded, KmsRefused, KmsThrottled, KmsUnreachable,
+        StoreFailed,
     };
     matches!(
         reason,
-        AccountPending | CiphertextRefused | KmsDenied | KmsLimitExceeded | KmsRefused | KmsThrottled | KmsUnreachable
+        AccountPending
+            | CiphertextRefused
+            | KmsDenied
+            | KmsLimitExceeded
+            | KmsRefused
+            | KmsThrottled
+            | KmsUnreachable
+            | StoreFailed
     )
 }
 
