@@ -143,6 +143,9 @@ impl Chain {
             return Ok(());
         }
         let intent = line.intent.ok_or("it has a `stage` and no `intent`")?;
+        if intent.is_empty() && line.verb == REPAIR {
+            return Ok(()); // no effect outside: the journal tells of itself
+        }
         if stage == Some("Intent") {
             let Line { timestamp, verb, object, .. } = line;
             let open = Unanswered { line: self.lines + 1, intent: intent.clone(), timestamp, verb, object };
@@ -193,6 +196,8 @@ fn next_line(journal: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Endin
     }
 }
 
+/// What the daemon writes when it has cut off a line that was not written whole.
+const REPAIR: &str = "journal.repair";
 /// Far more than a line of the journal takes; a file that is no journal must not fill the memory.
 const LONGEST: usize = 1024 * 1024;
 

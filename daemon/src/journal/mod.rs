@@ -17,7 +17,7 @@ use std::{
     },
 };
 
-use claviger_config::{Moment, Reason};
+use claviger_config::{Moment, Reason, Span};
 use claviger_core::{
     domain::failure::Failure,
     ports::{Answer, Audit, Clock, Entry},
@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use self::start::{Break, Start, Torn};
 use self::{
     line::Stage,
-    writer::{Job, Writer},
+    writer::{Job, Tell, Writer},
 };
 use crate::adapters::sqlite::State;
 
@@ -36,6 +36,7 @@ pub struct Journal {
     queue: Option<mpsc::Sender<Job>>,
     thread: Option<std::thread::JoinHandle<()>>,
     broken: watch::Receiver<Option<String>>,
+    trouble: watch::Receiver<Option<(Moment, String)>>,
     path: PathBuf,
     start: Start,
     tally: Arc<Tally>,
@@ -85,8 +86,10 @@ impl Journal {
         let (file, start) = start::open(state.directory(), &path)?;
         let (tell, broken) = watch::channel(None);
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let (tell_trouble, trouble) = watch::channel(None);
         let tally = Arc::new(Tally::default());
-        let mut writer = Writer::new(file, state.clone(), &start, clock, tell, Arc::clone(&tally));
+        let told = Tell { broken: tell, trouble: tell_trouble, tally: Arc::clone(&tally) };
+        let mut writer = Writer::new(file, state.clone(), &start, clock, told);
         if let Some(torn) = &start.torn {
             writer.record_repair(torn).map_err(failed("record the repair of", &path))?;
         }
@@ -94,7 +97,7 @@ impl Journal {
             .name("claviger-journal".to_owned())
             .spawn(move || writer.run(receiver))
             .map_err(failed("start the thread of", &path))?;
-        Ok(Self { queue: Some(sender), thread: Some(thread), broken, path, start, tally })
+        Ok(Self { queue: Some(sender), thread: Some(thread), broken, trouble, path, start, tally })
     }
 
     /// What was found when it was opened.
@@ -117,6 +120,12 @@ impl Journal {
     /// Why nothing is written any more. The process is to end and to start again.
     pub fn broken(&self) -> watch::Receiver<Option<String>> {
         self.broken.clone()
+    }
+
+    /// Why nothing can be written at present, if the last attempt failed and is not long ago: whoever has to write tries again soon.
+    pub fn trouble(&self, now: Moment) -> Option<String> {
+        let recent = |(at, why): &(Moment, String)| (now < *at + TROUBLE).then(|| why.clone());
+        self.trouble.borrow().as_ref().and_then(recent)
     }
 
     async fn queue(&self, job: Job) -> Result<(), Failure> {
@@ -173,6 +182,7 @@ fn failed(what: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) 
 
 const NAME: &str = "audit.jsonl";
 const QUEUE: usize = 4_096;
+const TROUBLE: Span = Span::minutes(5);
 
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,9 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use claviger_config::Reason;
+use claviger_config::{Moment, Reason, Span};
 use claviger_core::{
-    domain::failure::Failure,
+    domain::failure::{Failure, Retry},
     ports::{Clock, Entry},
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -29,6 +29,16 @@ pub(super) struct Job {
     pub(super) waiting: Option<oneshot::Sender<Result<(), Failure>>>,
 }
 
+/// Whom the writer tells how it fares.
+pub(super) struct Tell {
+    /// Nothing is written any more, and why.
+    pub(super) broken: watch::Sender<Option<String>>,
+    /// The last attempt failed: when, and why.
+    pub(super) trouble: watch::Sender<Option<(Moment, String)>>,
+    /// What became of each line.
+    pub(super) tally: Arc<Tally>,
+}
+
 pub(super) struct Writer {
     file: File,
     path: PathBuf,
@@ -37,23 +47,15 @@ pub(super) struct Writer {
     length: u64,
     head: Head,
     clock: Arc<dyn Clock>,
-    broken: watch::Sender<Option<String>>,
-    tally: Arc<Tally>,
+    told: Tell,
     /// Outcomes that could not be written yet. They go first, so that each stays in order behind its intent.
     late: VecDeque<Job>,
 }
 
 impl Writer {
-    pub(super) fn new(
-        file: File,
-        state: State,
-        start: &Start,
-        clock: Arc<dyn Clock>,
-        broken: watch::Sender<Option<String>>,
-        tally: Arc<Tally>,
-    ) -> Self {
+    pub(super) fn new(file: File, state: State, start: &Start, clock: Arc<dyn Clock>, told: Tell) -> Self {
         let (path, head) = (state.join(NAME), start.head.clone());
-        Self { file, path, state, length: start.length, head, clock, broken, tally, late: VecDeque::new() }
+        Self { file, path, state, length: start.length, head, clock, told, late: VecDeque::new() }
     }
 
     /// Records that the end was cut off.
@@ -88,23 +90,29 @@ impl Writer {
         let written = self.try_write(&jobs);
         self.count(jobs.len() as u64, written.is_ok());
         match written {
-            Ok(()) => jobs.into_iter().for_each(|job| tell(job, Ok(()))),
-            Err(failure) => self.put_off(jobs, &failure),
+            Ok(()) => {
+                self.told.trouble.send_if_modified(|trouble| trouble.take().is_some());
+                jobs.into_iter().for_each(|job| tell(job, Ok(())));
+            }
+            Err(failure) => {
+                self.told.trouble.send_replace(Some((self.clock.now(), failure.message.clone())));
+                self.put_off(jobs, &failure);
+            }
         }
-        self.tally.late.store(self.late.len() as u64, Ordering::Relaxed);
+        self.told.tally.late.store(self.late.len() as u64, Ordering::Relaxed);
     }
 
     fn count(&self, lines: u64, written: bool) {
         if written {
-            self.tally.written.fetch_add(lines, Ordering::Relaxed);
-            self.tally.last.store(self.clock.now().0, Ordering::Relaxed);
+            self.told.tally.written.fetch_add(lines, Ordering::Relaxed);
+            self.told.tally.last.store(self.clock.now().0, Ordering::Relaxed);
         } else {
-            self.tally.failed.fetch_add(lines, Ordering::Relaxed);
+            self.told.tally.failed.fetch_add(lines, Ordering::Relaxed);
         }
     }
 
     fn try_write(&mut self, jobs: &[Job]) -> Result<(), Failure> {
-        if let Some(why) = self.broken.borrow().as_ref() {
+        if let Some(why) = self.told.broken.borrow().as_ref() {
             return Err(broken(why));
         }
         let (mut lines, mut head, now) = (Vec::new(), self.head.clone(), self.clock.now());
@@ -156,7 +164,9 @@ impl Writer {
 
     fn break_off(&self, what: &str, cause: &io::Error) {
         let path = self.path.display();
-        self.broken.send_replace(Some(format!("the audit journal `{path}` {what}, nothing is done any more: {cause}")));
+        self.told
+            .broken
+            .send_replace(Some(format!("the audit journal `{path}` {what}, nothing is done any more: {cause}")));
     }
 
     fn advance(&mut self, lines: &[u8], head: Head) {
@@ -171,7 +181,10 @@ impl Writer {
         } else {
             format!("check the disk behind `{path}` and that clavigerd's user may write the file")
         };
-        Failure::new(Reason::StoreFailed, format!("cannot {what} the audit journal `{path}`: {cause}")).fix(fix)
+        // Nothing was begun, so that trying again costs nobody anything.
+        Failure::new(Reason::StoreFailed, format!("cannot {what} the audit journal `{path}`: {cause}"))
+            .retry(Retry::At(self.clock.now() + AGAIN))
+            .fix(fix)
     }
 }
 
@@ -189,13 +202,14 @@ fn tell(job: Job, result: Result<(), Failure>) {
 
 const BATCH: usize = 1_024;
 const MOST_LATE: usize = 10_000;
+const AGAIN: Span = Span::seconds(10);
 
 #[cfg(test)]
 mod tests {
 
     use std::os::unix::fs::PermissionsExt as _;
 
-    use claviger_config::{Kind, Moment, ObjectName};
+    use claviger_config::{Kind, ObjectName};
     use claviger_core::ports::Actor;
 
     use super::*;
@@ -216,7 +230,8 @@ mod tests {
         let start = Start { entries: 0, breaks: Vec::new(), broken: 0, torn: None, head: Head::empty(), length: 0 };
         let (tell, broken) = watch::channel(None);
         let file = File::options().read(true).write(true).open(path).unwrap();
-        let writer = Writer::new(file, state, &start, Arc::new(Still), tell, Arc::default());
+        let told = Tell { broken: tell, trouble: watch::Sender::new(None), tally: Arc::default() };
+        let writer = Writer::new(file, state, &start, Arc::new(Still), told);
         (folder, writer, broken)
     }
 

@@ -1,7 +1,7 @@
 //! `/metrics`, `/healthz`, `/readyz`.
 //!
-//! `healthz` says that the process answers; `readyz` is red when renewals would stop: the scheduler stands still or the store
-//! takes nothing.
+//! `healthz` says that the process answers; `readyz` is red when renewals would stop: the scheduler stands still, or the store or
+//! the audit journal takes nothing.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -34,7 +34,8 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.driver.trouble() {
+    let journal = || shared.journal.trouble(shared.clock.now()).map(|why| format!("nothing is done unaudited: {why}"));
+    match shared.driver.trouble().or_else(journal) {
         None => "ready\n".into_response(),
         Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {trouble}\n")).into_response(),
     }
