@@ -1,18 +1,22 @@
 //! The composition root: settings to a running daemon.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
 };
 
 use claviger_config::{
-    Kind, ObjectName,
+    Kind, ObjectName, Span,
     admin::Finding,
     settings::{Listen, Settings},
 };
 use claviger_core::ports::Store;
-use tokio::task::JoinHandle;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -30,6 +34,9 @@ use crate::{
     source::{Changed, Documents},
     wiring,
 };
+
+/// How long environments and certificates wait for a word of their wrapping keys after a start.
+const KEYS_FIRST: Span = Span::seconds(5);
 
 /// What the listeners share.
 pub struct Shared {
@@ -154,7 +161,7 @@ impl App {
         let fleet = Arc::new(wiring::fleet(&parts)?);
         let driver = Driver::new(Arc::clone(&fleet), Arc::clone(&documents), Arc::clone(&clock), Arc::clone(&metrics));
         let shared = Arc::new(Shared { clock, documents, driver, fleet, journal, metrics, store });
-        remember(&shared, changed).await;
+        remember(&shared, Changed { claims: true, ..changed }).await;
         begin(&shared).await?;
         let stop = CancellationToken::new();
         let addresses = listen(&settings, base, &shared, &stop).await?;
@@ -192,10 +199,10 @@ impl Running {
     }
 
     /// Runs until it is told to end, or the disk loses what it was given.
-    pub async fn until_signal(self) -> ExitCode {
+    pub async fn until_signal(self, signals: &mut Signals) -> ExitCode {
         let (mut store, mut journal) = (self.shared.store.broken(), self.shared.journal.broken());
         let code = tokio::select! {
-            () = signalled() => ExitCode::SUCCESS,
+            () = signals.any() => ExitCode::SUCCESS,
             lost = store.wait_for(Option::is_some) => broken("store", lost.ok().as_deref()),
             lost = journal.wait_for(Option::is_some) => broken("audit journal", lost.ok().as_deref()),
         };
@@ -212,20 +219,27 @@ fn broken(what: &str, why: Option<&Option<String>>) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// SIGINT or SIGTERM.
-pub(crate) async fn signalled() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+/// SIGINT and SIGTERM, heard from the beginning on, so that one that comes during the start ends the daemon as cleanly as later.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Hears them from now on.
+    ///
+    /// # Errors
+    /// When the system does not let us hear them.
+    pub fn new() -> Result<Self, StartError> {
+        let hear = |kind| signal(kind).map_err(|error| part("hearing signals", &error));
+        Ok(Self { interrupt: hear(SignalKind::interrupt())?, terminate: hear(SignalKind::terminate())? })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
     }
 }
 
@@ -245,7 +259,13 @@ async fn begin(shared: &Shared) -> Result<(), StartError> {
     names.dedup();
     let first = |name: &ObjectName| !matches!(name.kind, Kind::KmsKey | Kind::Environment);
     names.sort_by_key(first);
-    names.into_iter().for_each(|name| shared.driver.put(name));
+    for name in names {
+        match name.kind {
+            // Woken once the wrapping key has been looked at: before, they could only say that they do not know.
+            Kind::Environment | Kind::TlsCertificate => shared.driver.put_within(name, KEYS_FIRST),
+            _ => shared.driver.put(name),
+        }
+    }
     Ok(())
 }
 
@@ -293,7 +313,8 @@ async fn reload(folder: &Path, shared: &Arc<Shared>) {
     }
     let changed = shared.documents.put_in_force(settled);
     tell(&shared.documents, &changed);
-    let objects = changed.objects.clone();
+    let mut objects = changed.objects.clone();
+    objects.extend(take_in(shared, &changed).await);
     remember(shared, changed).await;
     objects.into_iter().for_each(|name| shared.driver.put(name));
 }
@@ -309,13 +330,36 @@ fn tell(documents: &Documents, changed: &Changed) {
     }
 }
 
-/// What is in force is what a restart goes on with.
+/// The API's host names of environments that are new, different or gone.
+async fn take_in(shared: &Shared, changed: &Changed) -> Vec<ObjectName> {
+    let mut woken = Vec::new();
+    for name in changed.objects.iter().filter(|name| name.kind == Kind::Environment) {
+        let Ok(environment) = name.name.as_str().parse() else { continue };
+        woken.extend(shared.documents.drop_rows(&environment));
+        let Some(at) = shared.documents.environment(&environment) else { continue };
+        match crate::ledger::load(shared, &at).await {
+            Ok(names) => woken.extend(names),
+            Err(failure) => {
+                tracing::error!(reason = failure.reason.word(), "the ledger of host names: {}", failure.message);
+                shared.documents.owe(Changed { objects: [name.clone()].into(), ..Changed::default() });
+            }
+        }
+    }
+    woken
+}
+
+/// What is in force is what a restart goes on with. What could not be stored is stored with the next reading.
 async fn remember(shared: &Shared, changed: Changed) {
-    if changed.accepted.is_empty() {
+    if changed.accepted.is_empty() && !changed.claims {
         return;
     }
-    if let Err(failure) = shared.store.keep_accepted(changed.accepted).await {
-        tracing::error!(reason = failure.reason.word(), "accepted documents could not be kept: {}", failure.message);
+    let kept = match shared.store.keep_accepted(changed.accepted.clone()).await {
+        Ok(()) => crate::ledger::claim_documents(shared).await,
+        Err(failure) => Err(failure),
+    };
+    if let Err(failure) = kept {
+        let reason = failure.reason.word();
+        tracing::error!(reason, "accepted documents could not be kept: {}", failure.message);
+        shared.documents.owe(Changed { claims: true, objects: BTreeSet::new(), ..changed });
     }
-    crate::ledger::claim_documents(shared).await;
 }

@@ -21,7 +21,7 @@ use crate::{
         clock::{Pace, SystemClock},
         directory,
     },
-    app::{App, StartError},
+    app::{App, Signals, StartError},
     args::{Arguments, Command},
     source::Documents,
 };
@@ -106,8 +106,12 @@ fn run(file: &Path) -> ExitCode {
         }
     };
     block_on(async move {
+        let mut signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => return failed(&error),
+        };
         let code = match App::start(settings, &base, clock).await {
-            Ok(running) => running.until_signal().await,
+            Ok(running) => running.until_signal(&mut signals).await,
             Err(error) => failed(&error),
         };
         crate::sight::lines::flush();

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -20,6 +21,7 @@ use claviger_core::{
         pass::PassError,
     },
 };
+use futures::FutureExt as _;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -89,7 +91,12 @@ impl Driver {
     /// Runs until it is stopped; then waits for the passes that are out.
     pub async fn run(self: &Arc<Self>) {
         while !self.stop.is_cancelled() {
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { break };
+            let place = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                place = Arc::clone(&self.places).acquire_owned() => place,
+            };
+            let Ok(place) = place else { break };
             self.heartbeat.store(self.clock.now().0, Ordering::Relaxed);
             match self.next() {
                 Next::Run(name) => self.lend(name, place),
@@ -129,7 +136,8 @@ impl Driver {
 
     async fn pass(&self, name: ObjectName) {
         let now = || self.clock.now();
-        let passed = self.fleet.pass(&name).await;
+        // A fault in one pass must not keep its subject out for ever: the next pass begins with what is stored.
+        let passed = AssertUnwindSafe(self.fleet.pass(&name)).catch_unwind().await.unwrap_or(Err(PassError::Restless));
         self.metrics.pass(name.kind.word(), passed.is_ok());
         let (plan, wakes) = match passed {
             Ok(rested) => {
@@ -149,18 +157,18 @@ impl Driver {
 
     fn failed(&self, name: &ObjectName, error: PassError) -> Plan {
         let (wait, text) = match error {
+            // One damaged record is that subject's trouble alone.
+            PassError::Store(failure) if failure.retry == Retry::Never => (Span::minutes(10), failure.message),
             PassError::Store(failure) => {
-                // One damaged record is that subject's trouble alone.
-                if failure.retry != Retry::Never {
-                    let said = (failure.message.clone(), self.metrics.committed());
-                    lock(&self.store_trouble).insert(name.clone(), said);
-                }
+                let said = (failure.message.clone(), self.metrics.committed());
+                lock(&self.store_trouble).insert(name.clone(), said);
                 (STORE_AGAIN, failure.message)
             }
             PassError::Bug(out_of_turn) => (Span::minutes(10), out_of_turn.to_string()),
-            PassError::Restless => {
-                (Span::minutes(10), "a fault in claviger: it does not rest; please report it".to_owned())
-            }
+            PassError::Restless => (
+                Span::minutes(10),
+                "a fault in claviger: its pass does not come to an end; please report it".to_owned(),
+            ),
         };
         tracing::error!(object = %name, reason = Reason::StoreFailed.word(), "{text}");
         Plan::rest(Some(self.clock.now() + wait), Reason::StoreFailed).saying(text)
@@ -180,9 +188,17 @@ impl Driver {
 
     /// Puts a subject on the agenda now.
     pub fn put(&self, name: ObjectName) {
+        self.put_at(name, self.clock.now());
+    }
+
+    /// Puts a subject on the agenda for when a neighbour wakes it, or for that long from now.
+    pub fn put_within(&self, name: ObjectName, wait: Span) {
+        self.put_at(name, self.clock.now() + wait);
+    }
+
+    fn put_at(&self, name: ObjectName, at: Moment) {
         let environment = self.environment(&name);
         let lane = if matches!(name.kind, Kind::Environment | Kind::KmsKey) { Lane::Floor } else { Lane::Asked };
-        let at = self.clock.now();
         self.agenda().put(name, at, Ticket { lane, hurts: Moment::MAX, environment });
         self.wake.notify_one();
     }
@@ -277,3 +293,6 @@ fn lane(name: &ObjectName, plan: &Plan) -> Lane {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

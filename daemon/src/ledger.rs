@@ -26,13 +26,15 @@ pub fn id(environment: &EnvironmentName, hostname: &DnsName) -> String {
 ///
 /// # Errors
 /// When the store does not answer.
-pub async fn load(shared: &Shared, at: &Surroundings) -> Result<(), Failure> {
+pub async fn load(shared: &Shared, at: &Surroundings) -> Result<Vec<ObjectName>, Failure> {
+    let mut names = Vec::new();
     each(shared, at, |row| {
         if row.entry.origin == Origin::Api {
-            shared.documents.put_row(row);
+            names.extend(shared.documents.put_row(row));
         }
     })
-    .await
+    .await?;
+    Ok(names)
 }
 
 async fn each(shared: &Shared, at: &Surroundings, mut with: impl FnMut(&HostnameRow)) -> Result<(), Failure> {
@@ -50,7 +52,10 @@ async fn each(shared: &Shared, at: &Surroundings, mut with: impl FnMut(&Hostname
 
 /// Writes the host names of documents into the ledger and takes out those whose document is gone. A name that belongs to
 /// another origin or tenant is refused; whoever had it keeps it.
-pub async fn claim_documents(shared: &Shared) {
+///
+/// # Errors
+/// When the store does not answer: who is refused stays refused, and it is to be tried again.
+pub async fn claim_documents(shared: &Shared) -> Result<(), Failure> {
     let mut wanted: Vec<(ObjectName, HostnameEntry)> = Vec::new();
     shared.documents.each(|name, object| {
         if let (Spec::CustomHostname(spec), Some(at), Origin::Document) =
@@ -67,19 +72,20 @@ pub async fn claim_documents(shared: &Shared) {
             wanted.push((name.clone(), entry));
         }
     });
-    if let Err(failure) = forget_gone(shared, &wanted).await {
-        tracing::error!(reason = failure.reason.word(), "the ledger of host names: {}", failure.message);
-        return;
-    }
+    forget_gone(shared, &wanted).await?;
     for (name, entry) in wanted {
-        let claimed = shared.store.put_hostname(entry, shared.clock.now()).await;
-        let refusal = claimed.err().filter(|failure| failure.reason == Reason::HostnameClaimed);
-        let refusal =
-            refusal.map(|failure| Refusal { reason: failure.reason, message: failure.message, fix: failure.fix });
+        let refusal = match shared.store.put_hostname(entry, shared.clock.now()).await {
+            Ok(_) => None,
+            Err(failure) if failure.reason == Reason::HostnameClaimed => {
+                Some(Refusal { reason: failure.reason, message: failure.message, fix: failure.fix })
+            }
+            Err(failure) => return Err(failure),
+        };
         if shared.documents.refuse(&name, refusal) {
             shared.driver.put(name);
         }
     }
+    Ok(())
 }
 
 async fn forget_gone(shared: &Shared, wanted: &[(ObjectName, HostnameEntry)]) -> Result<(), Failure> {

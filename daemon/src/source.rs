@@ -26,6 +26,7 @@ pub struct Documents {
     before: Mutex<Incumbents>,
     rows: RwLock<BTreeMap<ObjectName, Arc<Wanted>>>,
     refused: RwLock<BTreeMap<ObjectName, Refusal>>,
+    owed: Mutex<Changed>,
 }
 
 #[derive(Default)]
@@ -45,6 +46,8 @@ pub struct Changed {
     pub accepted: Vec<(String, Option<Vec<u8>>)>,
     /// Whether anything about the errors is new.
     pub news: bool,
+    /// Whether the ledger of host names is to be gone through, also when nothing new was accepted.
+    pub claims: bool,
 }
 
 impl Documents {
@@ -56,6 +59,7 @@ impl Documents {
             before: Mutex::new(before),
             rows: RwLock::default(),
             refused: RwLock::default(),
+            owed: Mutex::default(),
         }
     }
 
@@ -79,13 +83,33 @@ impl Documents {
             DocumentsView { accepted: format!("sha256:{hash}"), rejected: settled.findings, findings: settled.notices };
         let (now, was) = (&settled.desired.objects, &old.desired.objects);
         let differs = |name: &&ObjectName| now.get(*name) != was.get(*name);
-        let objects = now.keys().chain(was.keys()).filter(differs).cloned().collect();
+        let objects: BTreeSet<_> = now.keys().chain(was.keys()).filter(differs).cloned().collect();
         let news = view.rejected != old.view.rejected || view.findings != old.view.findings;
         let environments = surroundings(&settled.desired);
         let certificates = certificates(&settled.desired);
         *before = settled.accepted;
         self.in_force.store(Arc::new(InForce { desired: settled.desired, environments, certificates, view }));
-        Changed { objects, accepted, news }
+        drop(before);
+        self.with_owed(Changed { objects, accepted, news, claims: false })
+    }
+
+    /// What could not be done with a change is done with the next one.
+    pub fn owe(&self, changed: Changed) {
+        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        owed.objects.extend(changed.objects);
+        owed.accepted.extend(changed.accepted);
+        owed.claims |= changed.claims;
+    }
+
+    /// In order: the later version of a document is written over the earlier one.
+    fn with_owed(&self, changed: Changed) -> Changed {
+        let owed = std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
+        Changed {
+            objects: owed.objects.into_iter().chain(changed.objects).collect(),
+            accepted: owed.accepted.into_iter().chain(changed.accepted).collect(),
+            news: changed.news,
+            claims: owed.claims || changed.claims,
+        }
     }
 
     /// What the documents say, whole.
@@ -142,6 +166,15 @@ impl Documents {
             Some(refusal) => refused.insert(name.clone(), refusal.clone()) != Some(refusal),
             None => refused.remove(name).is_some(),
         }
+    }
+
+    /// Forgets the API's host names of an environment, and says which: it is no longer what they were read with.
+    pub fn drop_rows(&self, environment: &EnvironmentName) -> Vec<ObjectName> {
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        let of = |wanted: &Wanted| wanted.environment.as_ref().is_some_and(|at| at.name == *environment);
+        let gone: Vec<_> = rows.iter().filter(|(_, wanted)| of(wanted)).map(|(name, _)| name.clone()).collect();
+        gone.iter().for_each(|name| drop(rows.remove(name)));
+        gone
     }
 
     /// A host name of the API is no longer wanted.
@@ -246,4 +279,97 @@ fn difference(before: &Incumbents, after: &Incumbents) -> Vec<(String, Option<Ve
         before.objects.keys().filter(|name| !after.objects.contains_key(*name)).map(|name| (name.to_string(), None)),
     );
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(documents: &Documents, text: &str) -> Changed {
+        let file = FileRead { name: "fleet.yaml".to_owned(), content: Ok(text.as_bytes().to_vec()) };
+        let settled = documents.judge(&[file]);
+        assert_eq!(settled.findings, []);
+        documents.put_in_force(settled)
+    }
+
+    fn documents() -> Documents {
+        Documents::new(SettingsFacts::default(), Incumbents::default())
+    }
+
+    fn text(owner: &str) -> String {
+        format!("{ENVIRONMENT}  owner: {owner}\n{KEY}")
+    }
+
+    const ENVIRONMENT: &str = r#"
+apiVersion: claviger.dev/v1alpha1
+kind: Environment
+metadata: { name: production }
+spec:
+  class: production
+  kms: { accountId: "111111111111", region: eu-west-1, aliasPrefix: claviger/production, wrappingKey: wrapping }
+"#;
+    const KEY: &str = "---
+apiVersion: claviger.dev/v1alpha1
+kind: KmsKey
+metadata: { name: wrapping, namespace: production }
+spec: { purpose: wrap, rotation: { period: 365d } }
+";
+
+    fn row(hostname: &str) -> HostnameRow {
+        let entry = crate::adapters::sqlite::HostnameEntry {
+            environment: "production".parse().unwrap(),
+            hostname: hostname.parse().unwrap(),
+            origin: Origin::Api,
+            tenant: "customer".to_owned(),
+            validation: None,
+            reference: None,
+        };
+        HostnameRow { entry, created_at: claviger_config::Moment(0), revision: 1 }
+    }
+
+    #[test]
+    fn what_is_the_same_changes_nothing() {
+        let documents = documents();
+        let first = read(&documents, &text("one@example.com"));
+        assert_eq!((first.objects.len(), first.accepted.len()), (2, 2));
+        let again = read(&documents, &text("one@example.com"));
+        assert!(again.objects.is_empty() && again.accepted.is_empty() && !again.claims, "{again:?}");
+    }
+
+    #[test]
+    fn what_could_not_be_kept_is_kept_with_the_next_reading_once() {
+        let documents = documents();
+        let first = read(&documents, &text("one@example.com"));
+        let accepted = first.accepted.clone();
+        documents.owe(Changed { claims: true, ..first });
+        let again = read(&documents, &text("one@example.com"));
+        assert_eq!((again.accepted, again.claims), (accepted, true));
+        assert!(read(&documents, &text("one@example.com")).accepted.is_empty());
+    }
+
+    #[test]
+    fn the_later_version_of_a_document_is_kept_last() {
+        let documents = documents();
+        let first = read(&documents, &text("one@example.com"));
+        documents.owe(first);
+        let second = read(&documents, &text("two@example.com"));
+        let last = String::from_utf8(second.accepted.last().unwrap().1.clone().unwrap()).unwrap();
+        assert!(second.accepted.len() == 3 && last.contains("two@example.com"), "{last}");
+    }
+
+    #[test]
+    fn host_names_of_the_api_are_looked_after_with_what_their_environment_is_now() {
+        let documents = documents();
+        assert_eq!(documents.put_row(&row("www.customer.example")), None, "its environment is not in force");
+        read(&documents, &text("one@example.com"));
+        let name = documents.put_row(&row("www.customer.example")).unwrap();
+        let owner = || documents.wanted(&name).unwrap().environment.as_ref().unwrap().spec.owner.to_string();
+        assert_eq!(owner(), "one@example.com");
+        read(&documents, &text("two@example.com"));
+        assert_eq!(documents.drop_rows(&"staging".parse().unwrap()), []);
+        assert_eq!(documents.drop_rows(&"production".parse().unwrap()), std::slice::from_ref(&name));
+        assert!(documents.wanted(&name).is_none());
+        documents.put_row(&row("www.customer.example"));
+        assert_eq!(owner(), "two@example.com");
+    }
 }

@@ -15,19 +15,23 @@ use std::{
     time::Duration,
 };
 
-use claviger_config::{Moment, settings};
+use claviger_config::{Moment, Span, settings};
 use claviger_core::ports::Clock;
 use claviger_sim::{Options, Running as World};
 
 use crate::{
     adapters::clock::{FastClock, SystemClock},
-    app::App,
+    app::{App, Signals},
     args::Dev,
     commands::{failed, out, talk},
 };
 
 /// A minute a second, so that what takes minutes outside is seen in seconds.
 const SPEED: f64 = 60.0;
+/// How often the time is written down.
+const KEEP: Duration = Duration::from_millis(200);
+/// More than passes between two of these times, also on a machine that is busy.
+const MISSED: Duration = Duration::from_secs(2);
 
 /// Runs the demonstration until it is ended.
 pub async fn run(dev: Dev) -> ExitCode {
@@ -35,7 +39,10 @@ pub async fn run(dev: Dev) -> ExitCode {
         Ok(stage) => stage,
         Err(why) => return refuse(&why),
     };
-    let code = play(&stage).await;
+    let code = match Signals::new() {
+        Ok(mut signals) => play(&stage, &mut signals).await,
+        Err(error) => failed(&error),
+    };
     crate::sight::lines::flush();
     if stage.temporary {
         let _ = std::fs::remove_dir_all(&stage.folder);
@@ -65,19 +72,28 @@ impl Stage {
         made.map_err(|error| format!("{} cannot be made: {error}\nhint: name another --directory", folder.display()))?;
         let folder = folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))?;
         let kept = std::fs::read_to_string(folder.join("clock")).ok().and_then(|text| text.trim().parse().ok());
-        let now = SystemClock::new().now();
-        let from = kept.map_or(now, |kept: Moment| kept.max(now));
-        Ok(Self { folder, temporary, clock: Arc::new(FastClock::new(from, dev.speed.unwrap_or(SPEED))) })
+        let (now, speed) = (SystemClock::new().now(), dev.speed.unwrap_or(SPEED));
+        // Whoever was killed had come further than what was kept last.
+        let missed = Span((speed * MISSED.as_millis() as f64) as i64);
+        let from = kept.map_or(now, |kept: Moment| now.max(kept + missed));
+        Ok(Self { folder, temporary, clock: Arc::new(FastClock::new(from, speed)) })
     }
 
-    /// Time never runs backwards, not even over a restart.
+    /// Time never runs backwards, not even over a restart: it is kept as long as anything happens.
+    async fn keep_time(&self) -> ExitCode {
+        loop {
+            self.keep_clock();
+            tokio::time::sleep(KEEP).await;
+        }
+    }
+
     fn keep_clock(&self) {
         let (beside, at) = (self.folder.join(".clock"), self.folder.join("clock"));
         let _ = std::fs::write(&beside, format!("{}\n", self.clock.now())).and_then(|()| std::fs::rename(beside, at));
     }
 }
 
-async fn play(stage: &Stage) -> ExitCode {
+async fn play(stage: &Stage, signals: &mut Signals) -> ExitCode {
     let first = !stage.folder.join("settings.yaml").exists();
     let (world, http01) = match start_world(stage).await {
         Ok(world) => world,
@@ -106,13 +122,11 @@ async fn play(stage: &Stage) -> ExitCode {
     let shared = Arc::clone(running.shared());
     let told = async {
         story::tell(&shared, &world, &stage.folder, first).await;
-        loop {
-            stage.keep_clock();
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+        std::future::pending().await
     };
     let code = tokio::select! {
-        code = ended(running) => code,
+        code = running.until_signal(signals) => code,
+        code = stage.keep_time() => code,
         () = told => ExitCode::SUCCESS,
     };
     stage.keep_clock();
@@ -120,10 +134,6 @@ async fn play(stage: &Stage) -> ExitCode {
     out(&format!("\nThe demonstration ends; {left}.\n"));
     world.stop().await;
     code
-}
-
-async fn ended(running: crate::app::Running) -> ExitCode {
-    running.until_signal().await
 }
 
 async fn start_world(stage: &Stage) -> Result<(World, SocketAddr), String> {

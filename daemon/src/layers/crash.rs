@@ -1,7 +1,7 @@
 //! Crash points that tests steer: the process kills itself, as hard as anybody could, before or after the n-th call.
 //!
 //! `CLAVIGER_CRASH=commit:3:after` dies right after the third commit is durable; `open_order:1:before` right before the first
-//! order is asked for. Words are those of the table of effects, of the queries, and `commit`. Compiled with the feature `dev` only.
+//! order is asked for. Words are those of the table of effects, of the queries, `commit` and `recall`. Compiled with the feature `dev` only.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -109,6 +109,11 @@ impl<W: World> World for Crashing<W> {
     }
 
     fn recall<'a>(&'a self, scene: Scene<'a>, intent: &'a Intent) -> Answer<'a, Option<News>> {
-        self.inner.recall(scene, intent)
+        Box::pin(async move {
+            let number = self.enter("recall");
+            let heard = self.inner.recall(scene, intent).await;
+            self.leave(number);
+            heard
+        })
     }
 }

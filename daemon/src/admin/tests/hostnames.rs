@@ -98,7 +98,7 @@ async fn another_tenant_is_refused_and_both_are_named() {
 #[tokio::test]
 async fn a_documents_host_name_belongs_to_its_document() {
     let site = Site::new();
-    crate::ledger::claim_documents(&site.shared).await;
+    crate::ledger::claim_documents(&site.shared).await.unwrap();
     let path = SHOP.replace("shop", "documented");
     let shown = site.get(&path).await;
     assert_eq!((shown.text("origin"), &shown.body["object"]["name"]), ("Document", &json!("documented")));
