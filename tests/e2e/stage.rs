@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use claviger_sim::{Options, Running, World, model::kms::Caller};
 use claviger_tests::{
-    Daemon, Site,
+    Daemon, Process, Site,
     documents::{self, EnvironmentText},
     wait_until,
 };
@@ -84,10 +84,21 @@ impl Stage {
 
     /// The same with variables set.
     pub(crate) async fn start_with(&self, variables: &[(&str, &str)]) -> Result<Daemon<'_>> {
-        let file = self.time.file.display().to_string();
-        // Without credentials the AWS client would ask the machine's own metadata service: nothing here leaves loopback.
-        let always = [("CLAVIGER_AHEAD", file.as_str()), ("AWS_EC2_METADATA_DISABLED", "true")];
-        self.site.start_with(&[&always, variables].concat()).await
+        let always = self.variables();
+        self.site.start_with(&[&all(&always), variables].concat()).await
+    }
+
+    /// Starts a daemon and does not wait: it may be about to die.
+    pub(crate) fn spawn_with(&self, variables: &[(&str, &str)]) -> Result<Process> {
+        let always = self.variables();
+        self.site.spawn(&[&all(&always), variables].concat())
+    }
+
+    /// The variables that every daemon here runs with. Without credentials the AWS client would ask the machine's own metadata
+    /// service: nothing here leaves loopback.
+    pub(crate) fn variables(&self) -> [(&'static str, String); 2] {
+        let ahead = self.time.file.display().to_string();
+        [("CLAVIGER_AHEAD", ahead), ("AWS_EC2_METADATA_DISABLED", "true".to_owned())]
     }
 
     /// The time of the world and the daemon, in milliseconds since 1970.
@@ -199,6 +210,10 @@ impl Stage {
             async || self.status().is_ok_and(|status| status["documents"]["rejected"] == serde_json::json!([]));
         wait_until(SOON, "all documents to be in force", mended).await
     }
+}
+
+fn all<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    variables.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
 /// An AWS credentials file with a profile for each account.
