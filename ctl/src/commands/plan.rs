@@ -60,7 +60,11 @@ pub(crate) fn view(answer: &Value) -> Result<PlanView, Failure> {
 /// A plan for people.
 pub(crate) fn page(object: &ObjectName, plan: &PlanView, when: When) -> String {
     let mut text = format!("{}\n", styled(HEADING, &object.to_string()));
-    let effects = if plan.effects.is_empty() { vec!["nothing".to_owned()] } else { plan.effects.clone() };
+    let effects = if plan.effects.is_empty() {
+        vec!["what a look at it shows to be due".to_owned()]
+    } else {
+        plan.effects.clone()
+    };
     for (number, effect) in effects.iter().enumerate() {
         text.push_str(&format!("{:<9}{effect}\n", if number == 0 { "does" } else { "" }));
     }

@@ -48,7 +48,8 @@ fn pending<M>(record: &Record<M>) -> Option<Pending> {
     })
 }
 
-/// What someone must know: a person's turn, what is out of service, and somebody else's turn that has lasted or will last too long.
+/// What someone must know: a person's turn, what is out of service, and somebody else's turn that has failed twice in a row, has
+/// lasted for long or will.
 pub fn attention<M>(record: &Record<M>, plan: &Plan, now: Moment) -> Option<Attention> {
     let (said, trouble) = (&record.said, record.trouble.as_ref());
     let since = trouble.map_or(said.since, |trouble| trouble.since);
@@ -57,7 +58,8 @@ pub fn attention<M>(record: &Record<M>, plan: &Plan, now: Moment) -> Option<Atte
         Turn::Nobody => false,
         Turn::Operator | Turn::Customer => true,
         Turn::Aws | Turn::CertificateAuthority | Turn::Claviger | Turn::Cloudflare => {
-            let stuck = trouble.is_some_and(|trouble| trouble.until.is_none_or(|until| until.since(since) >= PATIENCE));
+            let far = |until: Moment| until.since(since) >= PATIENCE;
+            let stuck = trouble.is_some_and(|trouble| trouble.count > 1 || trouble.until.is_none_or(far));
             // Whoever stands in a budget's line knows why, and thousands may: worth a word after a day.
             let patience = if plan.reason == Reason::BudgetSpent { Span::days(1) } else { PATIENCE };
             stuck || now.since(since) >= patience || plan.hurts.is_some_and(|hurts| hurts <= now)
@@ -142,7 +144,7 @@ mod tests {
         let down = || Failure::new(Reason::AcmeUnreachable, "no answer");
         let given = key().fails(down()).noted();
         assert_eq!(noticed(&given), None);
-        let given = given.rested().fails(down()).rested().fails(down()).noted();
+        let given = given.rested().fails(down()).noted();
         let told = noticed(&given).unwrap();
         assert_eq!((told.reason, told.since, told.next_try.is_some()), (Reason::AcmeUnreachable, NOW, true));
         let limited = Failure::new(Reason::RateLimited, "").retry(Retry::At(NOW + Span::days(2)));

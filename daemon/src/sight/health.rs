@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
+    body::Body,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -25,10 +26,18 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
+/// Collected beside the runtime: with many thousands of objects it takes a while.
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let clock = Arc::clone(&shared.clock);
-    match Scrape::of(&shared).text(|| clock.now()) {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+    let collected = tokio::task::spawn_blocking(move || Scrape::of(&shared).collect(|| clock.now())).await;
+    match collected
+        .map_err(|error| error.to_string())
+        .and_then(|collected| collected.map_err(|error| error.to_string()))
+    {
+        Ok(exposition) => {
+            let body = Body::from_stream(futures::stream::iter(exposition));
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], body).into_response()
+        }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("metrics: {error}\n")).into_response(),
     }
 }

@@ -11,7 +11,7 @@ use claviger_config::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    effect::{Effect, News, Terms},
+    effect::{News, Terms},
     failure::Failure,
     neighbours::{Neighbours, Share},
     plan::{Plan, Step},
@@ -30,6 +30,8 @@ pub trait Noun: Clone + Send + Sync + 'static {
     type Facts: Clone + Debug + Default + Send + Sync;
     /// The first rule that speaks wins; the order is the documentation.
     const RULES: &'static [Rule<Self>];
+    /// Its effects when all goes well, in order, so that a rehearsal can say what the whole way costs; empty: each stands alone.
+    const WAY: &'static [Terms] = &[];
 
     /// Its part of a document.
     fn spec(spec: &Spec) -> Option<&Self::Spec>;
@@ -62,10 +64,6 @@ pub trait Noun: Clone + Send + Sync + 'static {
     /// What its neighbours may know.
     fn share(_view: &View<'_, Self>) -> Option<Share> {
         None
-    }
-    /// What follows an effect when all goes well, so that a rehearsal can say what the whole way costs.
-    fn follow(_effect: &Effect) -> Vec<Terms> {
-        Vec::new()
     }
     /// Its public status.
     fn status(view: &Viewed<'_, Self>, common: CommonStatus) -> serde_json::Value;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use claviger_config::{
-    EnvironmentName, Kind, Moment, ObjectName, Reason,
+    EnvironmentName, Kind, Moment, ObjectName, Reason, Turn,
     admin::{ExplainedNext, ExplainedStep, HistoryEntry},
     condition::CommonStatus,
     desired::Wanted,
@@ -147,16 +147,20 @@ impl<N: Noun> Keeper<N> {
         Viewed { spec, wanted, seen: &kept.seen, plan: &kept.plan, now: self.common.clock.now() }
     }
 
-    /// What an ask would lead to, without doing or writing anything.
+    /// What an ask would lead to, without doing or writing anything; `None` while it is out on a pass, which may change that.
     pub fn rehearse(&self, name: &ObjectName, ask: Ask) -> Option<Rehearsed> {
-        let mut kept = self.found(name, Kept::clone)?;
+        let mut kept = lock(&self.kept).get(name).cloned()?;
         kept.seen.record.ask = Some(ask);
         let plan = self.viewed(&kept, |view| plan::plan(&view))?;
-        let effects = if let Step::Act(effect) = &plan.step { vec![effect.clone()] } else { Vec::new() };
-        let then = effects.last().map_or_else(Vec::new, N::follow);
-        let rests = effects.is_empty().then(|| (plan.reason, plan.message.clone()));
         let (generation, revision) = (kept.seen.record.generation, kept.revision());
-        Some(Rehearsed { effects, then, generation, revision, rests })
+        let rehearsed = Rehearsed { effects: Vec::new(), then: Vec::new(), generation, revision, rests: None };
+        Some(match plan.step {
+            Step::Act(effect) => Rehearsed { then: behind(N::WAY, &effect), effects: vec![effect], ..rehearsed },
+            // It waits for something of claviger's own: the ask waits with it.
+            Step::Rest if plan.reason.turn() == Turn::Claviger => Rehearsed { then: N::WAY.to_vec(), ..rehearsed },
+            Step::Rest => Rehearsed { rests: Some((plan.reason, plan.message)), ..rehearsed },
+            Step::Look(_) | Step::Recall(_) => rehearsed,
+        })
     }
 
     pub(super) fn viewed<T>(&self, kept: &Kept<N>, with: impl FnOnce(View<'_, N>) -> T) -> Option<T> {
@@ -178,6 +182,12 @@ impl<N: Noun> Keeper<N> {
     pub const fn kind(&self) -> Kind {
         N::KIND
     }
+}
+
+/// What comes after an effect on that way.
+fn behind(way: &[Terms], effect: &Effect) -> Vec<Terms> {
+    let at = way.iter().position(|terms| terms.word == effect.terms().word);
+    at.map_or_else(Vec::new, |at| way[at + 1..].to_vec())
 }
 
 /// As every instant is told.

@@ -35,7 +35,7 @@ use crate::adapters::craft::keys::sha256;
 /// How long a plan can be executed.
 const LASTS: Span = Span::minutes(10);
 /// How often a subject that is out on a pass is waited for, and how long each time.
-const PATIENCE: (u32, Duration) = (40, Duration::from_millis(50));
+const PATIENCE: (u32, Duration) = (100, Duration::from_millis(50));
 
 /// A plan that was executed: the ask is written down, and claviger is at it.
 #[derive(Debug, JsonSchema, Serialize)]

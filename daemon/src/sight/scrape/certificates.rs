@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use claviger_config::{
-    Kind, Moment, ObjectName, Reason,
+    Moment, ObjectName, Reason,
     certificate::{IssuedView, TlsCertificateStatus},
 };
 use claviger_core::reconcile::pass::Shown;
-use prometheus::{GaugeVec, Registry};
+use prometheus::{Error, GaugeVec, Registry};
 
-use super::{Each, Scrape, environment, gauge, namespace, ready, seconds, state};
+use super::{RESOURCE, Table, environment, gauge, namespace, ready, seconds, state};
 
 /// Bounds of the counts of what expires soon.
 const WITHIN: [(&str, i64); 6] =
@@ -23,18 +23,22 @@ const EACH: [(&str, &str); 5] = [
     ("claviger_certificate_ready", "Whether what is delivered satisfies the document now."),
 ];
 
-struct Families {
+const INFO: [(&str, &str); 1] = [("claviger_certificate_info", "Which certificate is in service.")];
+const INFO_LABELS: [&str; 5] = ["environment", "resource_namespace", "resource", "issuer", "serial"];
+
+/// What is told of certificates.
+pub(super) struct Certificates {
     all: GaugeVec,
     expiring: GaugeVec,
     earliest: GaugeVec,
-    info: GaugeVec,
     limited: GaugeVec,
-    each: Each,
+    each: Table,
+    info: Table,
     ends: BTreeMap<(String, String), Moment>,
 }
 
-impl Families {
-    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+impl Certificates {
+    pub(super) fn new(registry: &Registry) -> Result<Self, Error> {
         let gauge = |name, help, labels: &[&str]| gauge(registry, name, help, labels);
         Ok(Self {
             all: gauge("claviger_certificates", "Certificates by state.", &["environment", "issuer", "state"])?,
@@ -48,22 +52,18 @@ impl Families {
                 "When the first certificate in service ends.",
                 &["environment", "issuer"],
             )?,
-            info: gauge(
-                "claviger_certificate_info",
-                "Which certificate is in service.",
-                &["environment", "resource_namespace", "resource", "issuer", "serial"],
-            )?,
             limited: gauge(
                 "claviger_acme_rate_limited_until_timestamp_seconds",
                 "Until when a CA lets an environment wait; only while it does.",
                 &["environment", "issuer"],
             )?,
-            each: Each::of(registry, &EACH)?,
+            each: Table::new(&EACH, &RESOURCE),
+            info: Table::new(&INFO, &INFO_LABELS),
             ends: BTreeMap::new(),
         })
     }
 
-    fn take(&mut self, name: &ObjectName, subject: &Shown, now: Moment) {
+    pub(super) fn take(&mut self, name: &ObjectName, subject: &Shown, now: Moment) {
         let Ok(status) = serde_json::from_value::<TlsCertificateStatus>(subject.status.clone()) else { return };
         let environment = environment(subject);
         let issued = status.certificate.as_ref();
@@ -73,9 +73,15 @@ impl Families {
         if let Some(issued) = issued {
             self.count(&environment, issuer, issued, now);
         }
-        if self.each.admit() {
-            self.one(name, &environment, subject, &status, now);
+        self.one(name, &environment, subject, &status, now);
+    }
+
+    /// What there is, and the tables of each one.
+    pub(super) fn done(self) -> [Table; 2] {
+        for ((environment, issuer), end) in &self.ends {
+            self.earliest.with_label_values(&[environment.as_str(), issuer.as_str()]).set(seconds(*end));
         }
+        [self.each, self.info]
     }
 
     fn count(&mut self, environment: &str, issuer: &str, issued: &IssuedView, now: Moment) {
@@ -97,36 +103,28 @@ impl Families {
         gauge.set(gauge.get().max(until));
     }
 
-    fn one(&self, name: &ObjectName, environment: &str, subject: &Shown, status: &TlsCertificateStatus, now: Moment) {
-        let issued = status.certificate.as_ref();
-        let set = |family: &str, value| self.each.set(family, name, environment, value);
-        set("claviger_certificate_not_before_timestamp_seconds", issued.map(|issued| seconds(issued.not_before)));
-        set("claviger_certificate_not_after_timestamp_seconds", issued.map(|issued| seconds(issued.not_after)));
-        let due = status.renewal.as_ref().map(|renewal| renewal.at);
-        set("claviger_certificate_renewal_due_timestamp_seconds", due.map(seconds));
-        let late = due.zip(issued).and_then(|(due, issued)| overdue(due, issued.not_after, now));
-        set("claviger_certificate_renewal_overdue_ratio", late);
-        set("claviger_certificate_ready", ready(subject));
+    fn one(
+        &mut self,
+        name: &ObjectName,
+        environment: &str,
+        subject: &Shown,
+        status: &TlsCertificateStatus,
+        now: Moment,
+    ) {
+        let (issued, due) = (status.certificate.as_ref(), status.renewal.as_ref().map(|renewal| renewal.at));
+        let values = [
+            issued.map(|issued| seconds(issued.not_before)),
+            issued.map(|issued| seconds(issued.not_after)),
+            due.map(seconds),
+            due.zip(issued).and_then(|(due, issued)| overdue(due, issued.not_after, now)),
+            ready(subject),
+        ];
+        let (namespace, resource) = (namespace(name), name.name.as_str());
+        self.each.put(&[environment, namespace, resource], &values);
         if let Some(issued) = issued {
             let issuer = issued.issuer.as_ref().map_or("", |issuer| issuer.as_str());
-            let labels = [environment, namespace(name), name.name.as_str(), issuer, issued.serial.as_str()];
-            self.info.with_label_values(&labels).set(1.0);
+            self.info.put(&[environment, namespace, resource, issuer, issued.serial.as_str()], &[Some(1.0)]);
         }
-    }
-}
-
-impl Scrape<'_> {
-    pub(super) fn certificates(&self, registry: &Registry) -> Result<usize, prometheus::Error> {
-        let mut families = Families::new(registry)?;
-        self.fleet.each_of(Kind::TlsCertificate, |name, subject| {
-            if subject.wanted.is_some() {
-                families.take(name, &subject, self.now);
-            }
-        });
-        for ((environment, issuer), end) in &families.ends {
-            families.earliest.with_label_values(&[environment.as_str(), issuer.as_str()]).set(seconds(*end));
-        }
-        Ok(families.each.omitted)
     }
 }
 

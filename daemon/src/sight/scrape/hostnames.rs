@@ -3,53 +3,57 @@
 
 use std::collections::BTreeMap;
 
-use claviger_config::{Kind, Moment, desired::Spec, hostname::CustomHostnameStatus};
+use claviger_config::{Moment, desired::Spec, hostname::CustomHostnameStatus};
 use claviger_core::reconcile::pass::Shown;
-use prometheus::Registry;
+use prometheus::{Error, GaugeVec, Registry};
 
-use super::{OBJECTS, Scrape, environment, gauge, seconds};
+use super::{Table, environment, gauge, seconds};
 use crate::ledger;
 
-impl Scrape<'_> {
-    pub(super) fn hostnames(&self, registry: &Registry) -> Result<usize, prometheus::Error> {
+const UNHEALTHY: [(&str, &str); 1] =
+    [("claviger_hostname_unhealthy", "A host name that somebody must know of; only while it is so.")];
+
+/// What is told of host names.
+pub(super) struct Hostnames {
+    all: GaugeVec,
+    oldest: GaugeVec,
+    unhealthy: Table,
+    since: BTreeMap<(String, &'static str), Moment>,
+}
+
+impl Hostnames {
+    pub(super) fn new(registry: &Registry) -> Result<Self, Error> {
         let labels = &["environment", "stage"];
-        let all = gauge(registry, "claviger_hostnames", "Customers' host names by stage.", labels)?;
-        let oldest = gauge(
-            registry,
-            "claviger_hostname_oldest_in_stage_timestamp_seconds",
-            "Since when the longest waiting host name has been in its stage.",
-            labels,
-        )?;
-        let unhealthy = gauge(
-            registry,
-            "claviger_hostname_unhealthy",
-            "A host name that somebody must know of; only while it is so.",
-            &["environment", "hostname_id", "stage", "reason"],
-        )?;
-        let mut since: BTreeMap<(String, &'static str), Moment> = BTreeMap::new();
-        let (mut told, mut omitted) = (0_usize, 0_usize);
-        self.fleet.each_of(Kind::CustomHostname, |_, subject| {
-            if subject.wanted.is_none() {
-                return;
-            }
-            let key = (environment(&subject), subject.said.reason.word());
-            all.with_label_values(&[key.0.as_str(), key.1]).inc();
-            if let (Some(known), Some(id)) = (&subject.common.attention, id(&subject)) {
-                if told < OBJECTS {
-                    let labels = [key.0.as_str(), id.as_str(), stage(&subject), known.reason.word()];
-                    unhealthy.with_label_values(&labels).set(1.0);
-                    told += 1;
-                } else {
-                    omitted += 1;
-                }
-            }
-            let first = since.entry(key).or_insert(Moment::MAX);
-            *first = (*first).min(subject.said.since);
-        });
-        for ((environment, stage), at) in since {
-            oldest.with_label_values(&[environment.as_str(), stage]).set(seconds(at));
+        Ok(Self {
+            all: gauge(registry, "claviger_hostnames", "Customers' host names by stage.", labels)?,
+            oldest: gauge(
+                registry,
+                "claviger_hostname_oldest_in_stage_timestamp_seconds",
+                "Since when the longest waiting host name has been in its stage.",
+                labels,
+            )?,
+            unhealthy: Table::new(&UNHEALTHY, &["environment", "hostname_id", "stage", "reason"]),
+            since: BTreeMap::new(),
+        })
+    }
+
+    pub(super) fn take(&mut self, subject: &Shown) {
+        let key = (environment(subject), subject.said.reason.word());
+        self.all.with_label_values(&[key.0.as_str(), key.1]).inc();
+        if let (Some(known), Some(id)) = (&subject.common.attention, id(subject)) {
+            let labels = [key.0.as_str(), id.as_str(), stage(subject), known.reason.word()];
+            self.unhealthy.put(&labels, &[Some(1.0)]);
         }
-        Ok(omitted)
+        let first = self.since.entry(key).or_insert(Moment::MAX);
+        *first = (*first).min(subject.said.since);
+    }
+
+    /// What there is, and the table of those that are not well.
+    pub(super) fn done(self) -> Table {
+        for ((environment, stage), at) in &self.since {
+            self.oldest.with_label_values(&[environment.as_str(), *stage]).set(seconds(*at));
+        }
+        self.unhealthy
     }
 }
 

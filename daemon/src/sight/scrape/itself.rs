@@ -1,11 +1,30 @@
 //! claviger itself: its build, its documents, its agenda, its journal, and whom it asks for attention.
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use claviger_config::ObjectName;
+use claviger_core::reconcile::pass::Shown;
+use prometheus::{Error, GaugeVec, IntCounterVec, Opts, Registry};
 
 use super::{Done, Scrape, environment, gauge, seconds, single};
 
 /// The one sink of the journal that there is.
 const SINK: &str = "file";
+
+/// Whom somebody must know of.
+pub(super) struct Attention(GaugeVec);
+
+impl Attention {
+    pub(super) fn new(registry: &Registry) -> Result<Self, Error> {
+        let help = "Objects that someone must know of, by reason and whose turn it is.";
+        gauge(registry, "claviger_attention", help, &["environment", "kind", "reason", "turn"]).map(Self)
+    }
+
+    pub(super) fn take(&self, name: &ObjectName, subject: &Shown) {
+        let Some(known) = &subject.common.attention else { return };
+        let environment = environment(subject);
+        let labels = [environment.as_str(), name.kind.word(), known.reason.word(), known.turn.word()];
+        self.0.with_label_values(&labels).inc();
+    }
+}
 
 impl Scrape<'_> {
     pub(super) fn itself(&self, registry: &Registry) -> Done {
@@ -16,26 +35,8 @@ impl Scrape<'_> {
         let ready =
             single(registry, "claviger_scheduler_ready", "Whether renewals go on: 0 is what /readyz is red for.")?;
         ready.set(if self.driver.trouble().is_none() { 1.0 } else { 0.0 });
-        self.attention(registry)?;
         self.agenda(registry)?;
         self.audit(registry)
-    }
-
-    fn attention(&self, registry: &Registry) -> Done {
-        let attention = gauge(
-            registry,
-            "claviger_attention",
-            "Objects that someone must know of, by reason and whose turn it is.",
-            &["environment", "kind", "reason", "turn"],
-        )?;
-        self.fleet.each(|name, subject| {
-            if let Some(known) = &subject.common.attention {
-                let environment = environment(&subject);
-                let labels = [environment.as_str(), name.kind.word(), known.reason.word(), known.turn.word()];
-                attention.with_label_values(&labels).inc();
-            }
-        });
-        Ok(())
     }
 
     fn agenda(&self, registry: &Registry) -> Done {

@@ -1,13 +1,13 @@
 //! Keys: counts, and when each was made and is rotated.
 
 use claviger_config::{
-    Kind, Moment, ObjectName,
+    ObjectName,
     key::{KeyView, KmsKeyStatus},
 };
 use claviger_core::reconcile::pass::Shown;
-use prometheus::Registry;
+use prometheus::{Error, GaugeVec, Registry};
 
-use super::{Each, Scrape, environment, gauge, ready, seconds};
+use super::{RESOURCE, Table, environment, gauge, namespace, ready, seconds};
 
 const EACH: [(&str, &str); 5] = [
     ("claviger_key_created_timestamp_seconds", "When the key was made."),
@@ -17,34 +17,42 @@ const EACH: [(&str, &str); 5] = [
     ("claviger_key_ready", "Whether the key is as the document asks."),
 ];
 
-impl Scrape<'_> {
-    pub(super) fn keys(&self, registry: &Registry) -> Result<usize, prometheus::Error> {
+/// What is told of keys.
+pub(super) struct Keys {
+    all: GaugeVec,
+    each: Table,
+}
+
+impl Keys {
+    pub(super) fn new(registry: &Registry) -> Result<Self, Error> {
         let labels = &["environment", "kms_namespace", "state"];
         let all = gauge(registry, "claviger_keys", "Keys by the state that AWS shows.", labels)?;
-        let mut each = Each::of(registry, &EACH)?;
-        self.fleet.each_of(Kind::KmsKey, |name, subject| {
-            if subject.wanted.is_none() {
-                return;
-            }
-            let Ok(status) = serde_json::from_value::<KmsKeyStatus>(subject.status.clone()) else { return };
-            let environment = environment(&subject);
-            let state = status.key.as_ref().map_or("Unknown", |key| key.state.word());
-            all.with_label_values(&[environment.as_str(), place(&subject).as_str(), state]).inc();
-            if each.admit() {
-                one(&each, name, &environment, &subject, status.key.as_ref());
-            }
-        });
-        Ok(each.omitted)
+        Ok(Self { all, each: Table::new(&EACH, &RESOURCE) })
+    }
+
+    pub(super) fn take(&mut self, name: &ObjectName, subject: &Shown) {
+        let Ok(status) = serde_json::from_value::<KmsKeyStatus>(subject.status.clone()) else { return };
+        let environment = environment(subject);
+        let state = status.key.as_ref().map_or("Unknown", |key| key.state.word());
+        self.all.with_label_values(&[environment.as_str(), place(subject).as_str(), state]).inc();
+        let values = values(subject, status.key.as_ref());
+        self.each.put(&[environment.as_str(), namespace(name), name.name.as_str()], &values);
+    }
+
+    /// The table of each one.
+    pub(super) fn done(self) -> Table {
+        self.each
     }
 }
 
-fn one(each: &Each, name: &ObjectName, environment: &str, subject: &Shown, key: Option<&KeyView>) {
-    let set = |family: &str, value: Option<Moment>| each.set(family, name, environment, value.map(seconds));
-    set("claviger_key_created_timestamp_seconds", key.and_then(|key| key.created_at));
-    set("claviger_key_last_rotation_timestamp_seconds", key.and_then(|key| key.rotated_at));
-    set("claviger_key_rotation_due_timestamp_seconds", key.and_then(|key| key.next_rotation));
-    set("claviger_key_deletion_timestamp_seconds", key.and_then(|key| key.deletion_at));
-    each.set("claviger_key_ready", name, environment, ready(subject));
+fn values(subject: &Shown, key: Option<&KeyView>) -> [Option<f64>; 5] {
+    [
+        key.and_then(|key| key.created_at).map(seconds),
+        key.and_then(|key| key.rotated_at).map(seconds),
+        key.and_then(|key| key.next_rotation).map(seconds),
+        key.and_then(|key| key.deletion_at).map(seconds),
+        ready(subject),
+    ]
 }
 
 /// The KMS namespace: account and Region.

@@ -5,18 +5,17 @@ mod certificates;
 mod hostnames;
 mod itself;
 mod keys;
+mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use claviger_config::{Moment, ObjectName, condition::ConditionStatus};
+use claviger_config::{Kind, Moment, ObjectName, condition::ConditionStatus};
 use claviger_core::reconcile::pass::Shown;
-use prometheus::{Encoder, Gauge, GaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, GaugeVec, Opts, Registry, TextEncoder, proto::MetricFamily};
 
+use self::{certificates::Certificates, hostnames::Hostnames, itself::Attention, keys::Keys, table::Table};
 use super::metrics::Metrics;
 use crate::{app::Shared, drive::Driver, fleet::Fleet, journal::Journal, source::Documents};
-
-/// Objects of a kind with series of their own, at most.
-const OBJECTS: usize = 10_000;
 
 /// What a scrape looks at.
 pub struct Scrape<'a> {
@@ -43,22 +42,13 @@ impl<'a> Scrape<'a> {
         }
     }
 
-    /// The exposition, text format 0.0.4. `clock` tells how long it took.
+    /// Everything, collected. `clock` tells how long it took.
     ///
     /// # Errors
     /// When two families have one name: a fault in claviger.
-    pub fn text(&self, clock: impl Fn() -> Moment) -> Result<Vec<u8>, prometheus::Error> {
+    pub fn collect(&self, clock: impl Fn() -> Moment) -> Result<Exposition, prometheus::Error> {
         let registry = Registry::new();
-        let omitted = gauge(
-            &registry,
-            "claviger_metrics_objects_omitted",
-            "Objects without series of their own, because there are too many.",
-            &["kind"],
-        )?;
-        let omit = |kind: &str, count: usize| omitted.with_label_values(&[kind]).set(count as f64);
-        omit("TlsCertificate", self.certificates(&registry)?);
-        omit("CustomHostname", self.hostnames(&registry)?);
-        omit("KmsKey", self.keys(&registry)?);
+        let tables = self.objects(&registry)?;
         self.budgets(&registry)?;
         self.itself(&registry)?;
         single(&registry, "claviger_collect_duration_seconds", "How long it took to collect this.")?
@@ -66,10 +56,81 @@ impl<'a> Scrape<'a> {
         let mut families = self.metrics.registry().gather();
         families.extend(registry.gather());
         families.extend(prometheus::gather());
-        families.sort_by(|left, right| left.name().cmp(right.name()));
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&families, &mut text)?;
-        Ok(text)
+        Ok(Exposition::new(families, tables))
+    }
+
+    /// Once through the fleet.
+    fn objects(&self, registry: &Registry) -> Result<Vec<Table>, prometheus::Error> {
+        let attention = Attention::new(registry)?;
+        let (mut certificates, mut keys) = (Certificates::new(registry)?, Keys::new(registry)?);
+        let mut hostnames = Hostnames::new(registry)?;
+        self.fleet.each(|name, subject| {
+            attention.take(name, &subject);
+            match name.kind {
+                _ if subject.wanted.is_none() => {}
+                Kind::Authority | Kind::Environment => {}
+                Kind::CustomHostname => hostnames.take(&subject),
+                Kind::KmsKey => keys.take(name, &subject),
+                Kind::TlsCertificate => certificates.take(name, &subject, self.now),
+            }
+        });
+        let ([each, info], keys, hostnames) = (certificates.done(), keys.done(), hostnames.done());
+        let help = "Objects without series of their own, because there are too many.";
+        let omitted = gauge(registry, "claviger_metrics_objects_omitted", help, &["kind"])?;
+        for (kind, table) in [(Kind::TlsCertificate, &each), (Kind::CustomHostname, &hostnames), (Kind::KmsKey, &keys)]
+        {
+            omitted.with_label_values(&[kind.word()]).set(table.omitted() as f64);
+        }
+        Ok(vec![each, info, keys, hostnames])
+    }
+}
+
+/// What a scrape tells, as pieces of text (format 0.0.4), family after family in the order of their names. What is told of each
+/// object is put into words piece by piece, so that the whole text never stands in memory.
+pub struct Exposition {
+    families: Vec<MetricFamily>,
+    tables: Vec<Table>,
+    order: VecDeque<Family>,
+}
+
+/// Where a family comes from.
+#[derive(Clone, Copy)]
+enum Family {
+    Whole(usize),
+    /// Table, family in it, row to go on from.
+    Each(usize, usize, usize),
+}
+
+impl Exposition {
+    fn new(families: Vec<MetricFamily>, tables: Vec<Table>) -> Self {
+        let whole = families.iter().enumerate().map(|(at, family)| (family.name().to_owned(), Family::Whole(at)));
+        let mut order: BTreeMap<String, Family> = whole.collect();
+        for (at, table) in tables.iter().enumerate() {
+            order
+                .extend(table.names().enumerate().map(|(number, name)| (name.to_owned(), Family::Each(at, number, 0))));
+        }
+        Self { families, tables, order: order.into_values().collect() }
+    }
+}
+
+impl Iterator for Exposition {
+    type Item = Result<Vec<u8>, prometheus::Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.order.pop_front()? {
+                Family::Whole(at) => {
+                    let mut text = Vec::new();
+                    return Some(TextEncoder::new().encode(&self.families[at..=at], &mut text).map(|()| text));
+                }
+                Family::Each(at, number, begin) => {
+                    if let Some((text, next)) = self.tables[at].piece(number, begin) {
+                        self.order.push_front(Family::Each(at, number, next));
+                        return Some(text);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -85,37 +146,8 @@ fn single(registry: &Registry, name: &str, help: &str) -> Result<Gauge, promethe
     Ok(family)
 }
 
-/// Series per object, up to a limit.
-struct Each {
-    families: BTreeMap<&'static str, GaugeVec>,
-    shown: usize,
-    omitted: usize,
-}
-
-const LABELS: [&str; 3] = ["environment", "resource_namespace", "resource"];
-
-impl Each {
-    fn of(registry: &Registry, families: &[(&'static str, &'static str)]) -> Result<Self, prometheus::Error> {
-        let families = families.iter().map(|(name, help)| Ok((*name, gauge(registry, name, help, &LABELS)?)));
-        Ok(Self { families: families.collect::<Result<_, prometheus::Error>>()?, shown: 0, omitted: 0 })
-    }
-
-    /// Whether there is room for one more object.
-    fn admit(&mut self) -> bool {
-        let room = self.shown < OBJECTS;
-        if room {
-            self.shown += 1
-        } else {
-            self.omitted += 1
-        }
-        room
-    }
-
-    fn set(&self, family: &str, name: &ObjectName, environment: &str, value: Option<f64>) {
-        let (Some(family), Some(value)) = (self.families.get(family), value) else { return };
-        family.with_label_values(&[environment, namespace(name), name.name.as_str()]).set(value);
-    }
-}
+/// Labels of what is told of each resource.
+const RESOURCE: [&str; 3] = ["environment", "resource_namespace", "resource"];
 
 fn namespace(name: &ObjectName) -> &str {
     name.namespace.as_ref().map_or("", |namespace| namespace.as_str())

@@ -135,12 +135,9 @@ pub(super) fn issue(view: &V<'_>, cause: Reason) -> Plan {
     Plan::act(Effect::Acme(order), cause)
 }
 
-/// The effects behind one of them on the way to a certificate: their terms do not depend on what they carry.
-pub(super) fn follow(effect: &Effect) -> Vec<Terms> {
-    let way = [Terms::SEAL_NEW_KEY, Terms::OPEN_ORDER, Terms::ANSWER, Terms::FINALIZE, Terms::DELIVER];
-    let at = way.iter().position(|terms| terms.word == effect.terms().word);
-    at.map_or_else(Vec::new, |at| way[at + 1..].to_vec())
-}
+/// What an issuance does, when all goes well.
+pub(super) const WAY: &[Terms] =
+    &[Terms::SEAL_NEW_KEY, Terms::OPEN_ORDER, Terms::ANSWER, Terms::FINALIZE, Terms::DELIVER];
 
 /// What must be there first: the wrapping key, and an account.
 fn waiting(view: &V<'_>, choice: &IssuerChoice) -> Option<Plan> {

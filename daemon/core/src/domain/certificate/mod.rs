@@ -145,6 +145,7 @@ impl Noun for Certificate {
         delivery::outlet_in_trouble,
         renewal::serving,
     ];
+    const WAY: &'static [Terms] = issue::WAY;
 
     fn spec(spec: &Spec) -> Option<&TlsCertificateSpec> {
         if let Spec::TlsCertificate(spec) = spec { Some(spec) } else { None }
@@ -225,10 +226,6 @@ impl Noun for Certificate {
         let order = view.seen.record.memory.order.as_ref().map(|order| order.issuer.clone());
         let refused = view.wanted.refusal.is_some();
         Some(Share::Demand(if refused { BTreeSet::new() } else { issue::issuer_names(view) }, order))
-    }
-
-    fn follow(effect: &Effect) -> Vec<Terms> {
-        issue::follow(effect)
     }
 
     fn status(view: &Viewed<'_, Self>, common: CommonStatus) -> serde_json::Value {
