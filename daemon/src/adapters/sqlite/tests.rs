@@ -597,27 +597,56 @@ async fn daemon_on_a_small_disk() {
     assert_eq!(names.len(), written + 100, "nothing that was acknowledged is lost");
 }
 
-/// Needs a file system of its own in a namespace of its own; where the system gives none to this user, the tests with a limit on
-/// the size of files stand alone.
+/// Runs in a file system of its own where this machine lets us have one; else what can be limited is the size of files, so that
+/// the reserve cannot help and everything else is the same.
 #[test]
-fn a_full_disk_is_lived_through_on_the_reserve() {
-    let unshare = || {
+fn a_full_disk_is_lived_through_and_costs_nothing_that_was_acknowledged() {
+    let disk = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap();
+    let run = |command: &mut Command| command.env("CLAVIGER_TEST_SMALL_DISK", disk.path()).output();
+    let unshare = |namespaces: &[&str]| {
         let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+        command.args(namespaces).args(["--mount", "sh", "-c"]);
         command
     };
-    let disk = tempfile::tempdir().unwrap();
     let mount = "mount -t tmpfs -o size=44m none \"$CLAVIGER_TEST_SMALL_DISK\"";
-    let probe = unshare().arg(mount).env("CLAVIGER_TEST_SMALL_DISK", disk.path()).output();
-    if !probe.is_ok_and(|probe| probe.status.success()) {
-        println!("no namespaces here: not run");
-        return;
+    let mounts = |namespaces: &&&[&str]| run(unshare(namespaces).arg(mount)).is_ok_and(|probe| probe.status.success());
+    let ways: [&[&str]; 2] = [&["--user", "--map-root-user"], &[]];
+    let (mut shell, begin, daemon) = match ways.iter().find(mounts) {
+        Some(namespaces) => (unshare(namespaces), mount, "daemon_on_a_small_disk"),
+        None => (Command::new("sh"), "trap '' XFSZ", "daemon_with_a_limit"),
+    };
+    if begin != mount {
+        shell.arg("-c");
     }
-    let child = unshare()
-        .arg(format!("{mount} && exec \"$0\" --exact adapters::sqlite::tests::daemon_on_a_small_disk"))
-        .arg(std::env::current_exe().unwrap())
-        .env("CLAVIGER_TEST_SMALL_DISK", disk.path())
-        .output()
-        .unwrap();
-    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    let test = format!("{begin} && exec \"$0\" --exact adapters::sqlite::tests::{daemon}");
+    let child = run(shell.arg(test).arg(std::env::current_exe().unwrap())).unwrap();
+    assert!(child.status.success(), "{daemon}: {}", String::from_utf8_lossy(&child.stdout));
+}
+
+/// The other half of the test before, where nothing can be mounted.
+#[tokio::test]
+async fn daemon_with_a_limit() {
+    let Some(disk) = std::env::var_os("CLAVIGER_TEST_SMALL_DISK").map(PathBuf::from) else { return };
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let state = State::open(&disk).unwrap();
+    let store = SqliteStore::open(&state).unwrap();
+    let (body, was) = ("x".repeat(20_000), getrlimit(Resource::Fsize));
+    setrlimit(Resource::Fsize, Rlimit { current: Some(1_000_000), ..was }).unwrap();
+    let mut written = 0;
+    let failure = loop {
+        let name = key(&format!("k{written}"));
+        match store.commit(Commit { body: &body, ..commit(&name, None, None, &[]) }).await {
+            Ok(_) => written += 1,
+            Err(failure) => break failure,
+        }
+    };
+    assert_eq!((written > 10, failure.reason), (true, Reason::StoreFailed));
+    setrlimit(Resource::Fsize, was).unwrap();
+    assert_eq!(store.names().await.unwrap().len(), written);
+    for number in written..written + 10 {
+        store.commit(commit(&key(&format!("k{number}")), None, None, &[])).await.unwrap();
+    }
+    drop(store);
+    let names = SqliteStore::open(&state).unwrap().names().await.unwrap();
+    assert_eq!(names.len(), written + 10, "nothing that was acknowledged is lost");
 }
