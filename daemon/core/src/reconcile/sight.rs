@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use claviger_config::{
-    EnvironmentName, Kind, Moment, ObjectName, Reason, Turn,
+    EnvironmentName, Kind, Moment, ObjectName, Reason,
     admin::{ExplainedNext, ExplainedStep, HistoryEntry},
     condition::CommonStatus,
     desired::Wanted,
@@ -156,8 +156,8 @@ impl<N: Noun> Keeper<N> {
         let rehearsed = Rehearsed { effects: Vec::new(), then: Vec::new(), generation, revision, rests: None };
         Some(match plan.step {
             Step::Act(effect) => Rehearsed { then: behind(N::WAY, &effect), effects: vec![effect], ..rehearsed },
-            // It waits for something of claviger's own: the ask waits with it.
-            Step::Rest if plan.reason.turn() == Turn::Claviger => Rehearsed { then: N::WAY.to_vec(), ..rehearsed },
+            // Seconds after a start: the ask waits with it.
+            Step::Rest if plan.reason == Reason::AccountPending => Rehearsed { then: N::WAY.to_vec(), ..rehearsed },
             Step::Rest => Rehearsed { rests: Some((plan.reason, plan.message)), ..rehearsed },
             Step::Look(_) | Step::Recall(_) => rehearsed,
         })
