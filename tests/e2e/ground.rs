@@ -137,7 +137,9 @@ impl Ground {
         let renewed = async || {
             let now = Pair::read(&directory);
             let delivered = |now: &Pair| now.chain != before.chain;
-            now.is_ok_and(|now| delivered(&now)) && says(&self.certificate(name), "Ready", "True")
+            let seen = self.certificate(name);
+            let told = seen.pointer("/status/pending").is_none() && says(&seen, "Ready", "True");
+            now.is_ok_and(|now| delivered(&now)) && told
         };
         wait_until(SOON, &format!("{name} to be renewed"), renewed)
             .await

@@ -67,7 +67,8 @@ async fn a_window_in_the_past_renews_once_a_twentieth_of_the_life_is_over() -> R
     let seen = ground.certificate("web");
     let life = hours(24 * 6) - SignedDuration::from_secs(1);
     let twentieth = instant(&seen, "/status/certificate/notBefore")? + life / 20;
-    assert_eq!(instant(&seen, "/status/renewal/at")?.as_second(), twentieth.as_second(), "{seen:#}");
+    let later = instant(&seen, "/status/renewal/at")?.duration_since(twentieth); // it counts from when we had it
+    ensure!((0..60).contains(&later.as_secs()), "{later}: {seen:#}");
     assert_eq!(ground.orders(), 1, "not yet");
 
     ground.pass(HOUR * 7 + Duration::from_secs(13 * 60))?;

@@ -24,7 +24,7 @@ const EACH: [(&str, &str); 5] = [
 ];
 
 const INFO: [(&str, &str); 1] = [("claviger_certificate_info", "Which certificate is in service.")];
-const INFO_LABELS: [&str; 5] = ["environment", "resource_namespace", "resource", "issuer", "serial"];
+const INFO_LABELS: [&str; 5] = ["environment", "issuer", "resource", "resource_namespace", "serial"];
 
 /// What is told of certificates.
 pub(super) struct Certificates {
@@ -120,10 +120,10 @@ impl Certificates {
             ready(subject),
         ];
         let (namespace, resource) = (namespace(name), name.name.as_str());
-        self.each.put(&[environment, namespace, resource], &values);
+        self.each.put(&[environment, resource, namespace], &values);
         if let Some(issued) = issued {
             let issuer = issued.issuer.as_ref().map_or("", |issuer| issuer.as_str());
-            self.info.put(&[environment, namespace, resource, issuer, issued.serial.as_str()], &[Some(1.0)]);
+            self.info.put(&[environment, issuer, resource, namespace, issued.serial.as_str()], &[Some(1.0)]);
         }
     }
 }

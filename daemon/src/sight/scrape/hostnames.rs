@@ -32,7 +32,7 @@ impl Hostnames {
                 "Since when the longest waiting host name has been in its stage.",
                 labels,
             )?,
-            unhealthy: Table::new(&UNHEALTHY, &["environment", "hostname_id", "stage", "reason"]),
+            unhealthy: Table::new(&UNHEALTHY, &["environment", "hostname_id", "reason", "stage"]),
             since: BTreeMap::new(),
         })
     }
@@ -41,7 +41,7 @@ impl Hostnames {
         let key = (environment(subject), subject.said.reason.word());
         self.all.with_label_values(&[key.0.as_str(), key.1]).inc();
         if let (Some(known), Some(id)) = (&subject.common.attention, id(subject)) {
-            let labels = [key.0.as_str(), id.as_str(), stage(subject), known.reason.word()];
+            let labels = [key.0.as_str(), id.as_str(), known.reason.word(), stage(subject)];
             self.unhealthy.put(&labels, &[Some(1.0)]);
         }
         let first = self.since.entry(key).or_insert(Moment::MAX);

@@ -36,7 +36,7 @@ impl Keys {
         let state = status.key.as_ref().map_or("Unknown", |key| key.state.word());
         self.all.with_label_values(&[environment.as_str(), place(subject).as_str(), state]).inc();
         let values = values(subject, status.key.as_ref());
-        self.each.put(&[environment.as_str(), namespace(name), name.name.as_str()], &values);
+        self.each.put(&[environment.as_str(), name.name.as_str(), namespace(name)], &values);
     }
 
     /// The table of each one.

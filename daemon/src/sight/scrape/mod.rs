@@ -146,8 +146,8 @@ fn single(registry: &Registry, name: &str, help: &str) -> Result<Gauge, promethe
     Ok(family)
 }
 
-/// Labels of what is told of each resource.
-const RESOURCE: [&str; 3] = ["environment", "resource_namespace", "resource"];
+/// Labels of what is told of each resource, in the alphabetical order in which all are written.
+const RESOURCE: [&str; 3] = ["environment", "resource", "resource_namespace"];
 
 fn namespace(name: &ObjectName) -> &str {
     name.namespace.as_ref().map_or("", |namespace| namespace.as_str())

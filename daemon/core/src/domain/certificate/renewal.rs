@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{S, V, delivery, issue};
 use crate::domain::{
-    effect::{Chain, Query, Window},
+    effect::{Chain, Issued, Query, Window},
     failure::{Failure, Retry},
     lot::lot,
     plan::Plan,
@@ -74,7 +74,7 @@ pub(super) fn window(seen: &mut S, window: Option<Window>, now: Moment) {
     }
     let chosen = window.start + Span(lot(seen.record.seed, window.start.0, window.end.since(window.start).0));
     memory.renewal = Some(Renewal {
-        at: chosen.max(ceiling(&issued.chain)).min(floor(&issued.chain)),
+        at: chosen.min(floor(&issued.chain)).max(ceiling(issued)),
         source: RenewalSource::Ari,
         window: Some(bounds),
         explanation_url: window.explanation_url,
@@ -98,6 +98,7 @@ pub(super) fn fall_back(seen: &mut S, now: Moment) {
     let share = if life < Span::days(10) { Span(life.0 / 2) } else { Span(life.0 / 3 * 2) };
     let spread = Span(lot(seen.record.seed, issued.chain.not_after.0, life.0 / 1_000));
     let at = (issued.chain.not_before + share + spread).min(floor(&issued.chain)).max(now);
+    let at = at.max(ceiling(issued));
     memory.renewal = Some(Renewal { at, source: RenewalSource::Lifetime, window: None, explanation_url: None });
 }
 
@@ -106,11 +107,13 @@ fn floor(chain: &Chain) -> Moment {
     chain.not_after - Span(chain.not_after.since(chain.not_before).0 / 20)
 }
 
-/// A day after it began, or a twentieth of the lifetime when that is shorter: a window in the past renews a new certificate once
-/// and not for ever.
-fn ceiling(chain: &Chain) -> Moment {
+/// A day after it began and after we had it, or a twentieth of the lifetime when that is shorter: neither a window in the past nor a
+/// clock that is ahead renews a new certificate for ever.
+fn ceiling(issued: &Issued) -> Moment {
+    let chain = &issued.chain;
     let life = chain.not_after.since(chain.not_before);
-    chain.not_before + Span(life.0 / 20).min(Span::days(1))
+    let begun = if issued.issuer.is_some() { issued.at.max(chain.not_before) } else { chain.not_before };
+    begun + Span(life.0 / 20).min(Span::days(1))
 }
 
 #[cfg(test)]
@@ -153,6 +156,18 @@ mod tests {
             assert!((passed - share).abs() < 0.15, "{days} days: renewed after {passed}");
         }
         assert_eq!(serving().seen.record.memory.renewal.unwrap().source, RenewalSource::Lifetime);
+    }
+
+    #[test]
+    fn a_clock_that_is_far_ahead_renews_once_a_day_and_not_for_ever() {
+        let mut given = delivered(90);
+        let memory = &mut given.seen.record.memory;
+        let chain = &mut memory.issued.as_mut().unwrap().chain;
+        (chain.not_before, chain.not_after, memory.renewal) = (day(-70), day(20), None);
+        fall_back(&mut given.seen, given.now);
+        assert_eq!(at(&given), day(1));
+        window(&mut given.seen, suggestion(day(-60), day(-59)), given.now);
+        assert_eq!(at(&given), day(1));
     }
 
     #[test]
@@ -237,7 +252,7 @@ mod tests {
     #[test]
     fn an_adopted_certificate_near_its_end_is_renewed_at_once() {
         let mut given = glance(given::certificate());
-        let issued = crate::domain::effect::Issued {
+        let issued = Issued {
             chain: chain("key-1", day(-88), 90),
             key: given::sealed("key-1", claviger_config::KeyAlgorithm::EcdsaP256),
             issuer: None,
