@@ -3,7 +3,8 @@
 use claviger_config::{Moment, Reason, Span};
 
 use super::{
-    effect::{Class, Effect, Query},
+    budget::Class,
+    effect::{Effect, Query},
     noun::{Noun, Rule, View},
     record::Intent,
 };

@@ -12,7 +12,8 @@ use claviger_config::{
 use super::{kept::Kept, lock, pass::Keeper};
 use crate::{
     domain::{
-        effect::{Class, Effect, Terms},
+        budget::Class,
+        effect::{Effect, Terms},
         noun::{Noun, View, Viewed},
         plan::{self, Step},
         record::{Ask, Said},

@@ -2,7 +2,7 @@
 
 use claviger_config::{DnsName, Moment, Reason, Span};
 use claviger_core::domain::{
-    effect::Class,
+    budget::Class,
     failure::{Failure, Retry, Stops},
 };
 

@@ -9,7 +9,8 @@ use std::{
 use claviger_config::{DnsName, EnvironmentName, Moment, Reason, Span, desired::Surroundings};
 use claviger_core::{
     domain::{
-        effect::{Class, EdgeSettings, HostnameSeen},
+        budget::Class,
+        effect::{EdgeSettings, HostnameSeen},
         failure::Failure,
     },
     ports::{Answer, Clock, Edge},

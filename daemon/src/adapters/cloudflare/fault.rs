@@ -2,7 +2,7 @@
 
 use claviger_config::{Moment, Reason, Span};
 use claviger_core::domain::{
-    effect::Class,
+    budget::Class,
     failure::{Failure, Retry, Stops},
 };
 

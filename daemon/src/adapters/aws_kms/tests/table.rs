@@ -1,6 +1,6 @@
 use claviger_config::{Moment, Reason, Span};
 use claviger_core::domain::{
-    effect::Class,
+    budget::Class,
     failure::{Done, Failure, Retry, Stops},
 };
 
