@@ -13,9 +13,8 @@ use super::{
     effect::{Effect, KeySeen, KmsEffect, News, Query, RotationSeen},
     failure::Failure,
     neighbours::Share,
-    noun::{Noun, OutOfTurn, Ready, Rule, View, Viewed, explained},
+    noun::{Noun, OutOfTurn, Ready, Rule, Seen, View, Viewed, explained},
     plan::{Plan, Step},
-    record::Seen,
 };
 
 /// `KmsKey`.

@@ -13,9 +13,10 @@ use super::{kept::Kept, lock, pass::Keeper};
 use crate::{
     domain::{
         budget::Class,
+        decide,
         effect::{Effect, Terms},
         noun::{Noun, View, Viewed},
-        plan::{self, Step},
+        plan::Step,
         record::{Ask, Said},
     },
     report,
@@ -152,7 +153,7 @@ impl<N: Noun> Keeper<N> {
     pub fn rehearse(&self, name: &ObjectName, ask: Ask) -> Option<Rehearsed> {
         let mut kept = self.found(name, Kept::clone)?;
         kept.seen.record.ask = Some(ask);
-        let plan = self.viewed(&kept, |view| plan::plan(&view))?;
+        let plan = self.viewed(&kept, |view| decide::plan(&view))?;
         let effects = if let Step::Act(effect) = &plan.step { vec![effect.clone()] } else { Vec::new() };
         let then = effects.last().map_or_else(Vec::new, N::follow);
         let rests = effects.is_empty().then(|| (plan.reason, plan.message.clone()));

@@ -22,9 +22,9 @@ use super::{
     effect::{Effect, Issued, KeyUse, News, OutletEffect, OutletSeen, Query, SealedKey, Stage, Terms},
     failure::Failure,
     neighbours::Share,
-    noun::{Noun, OutOfTurn, Ready, Rule, View, Viewed},
+    noun::{Noun, OutOfTurn, Ready, Rule, Seen, View, Viewed},
     plan::Step,
-    record::{Seen, Trouble},
+    record::Trouble,
 };
 
 /// `TlsCertificate`.

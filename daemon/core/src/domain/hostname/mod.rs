@@ -17,9 +17,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     effect::{DnsAnswer, EdgeEffect, EdgeSettings, Effect, HostnameSeen, News, Query},
     failure::Failure,
-    noun::{Noun, OutOfTurn, Ready, Rule, View, Viewed, explained},
+    noun::{Noun, OutOfTurn, Ready, Rule, Seen, View, Viewed, explained},
     plan::Step,
-    record::Seen,
 };
 
 /// `CustomHostname`.

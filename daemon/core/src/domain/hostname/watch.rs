@@ -10,8 +10,8 @@ use crate::domain::{
     effect::{EdgeEffect, EdgeSettings, Effect, HostnameSeen, Query},
     failure::Failure,
     lot::lot,
+    noun::Seen,
     plan::{Plan, Step},
-    record::Seen,
 };
 
 pub(super) fn edge_missing(view: &V<'_>) -> Option<Plan> {
