@@ -7,9 +7,9 @@ use claviger_core::domain::{
 };
 
 use super::{
-    http::{Break, Broken, Reply},
     problem::{Problem, clean},
-    trace::Step,
+    reply::{Break, Broken, Reply},
+    step::Step,
 };
 
 /// What went wrong.

@@ -18,10 +18,10 @@ use claviger_core::{
 
 use super::{
     envelope::Reply,
-    fault::{Attempt, Fault},
+    fault::{Attempt, Fault, label},
     rate::Rate,
     seen::{FallbackOrigin, Hostname, Quota},
-    sender::{BadSender, Sender, Timing, label},
+    sender::{BadSender, Sender, Timing},
     token::{self, Token},
     wire::{Call, Create, Edit, ROWS, ReadFallbackOrigin, ReadOne, ReadQuota, Search, method},
 };
