@@ -39,7 +39,7 @@ use self::{
     errors::Problem,
     table::{ROUTES, Route},
 };
-use crate::app::Shared;
+use crate::shared::Shared;
 
 /// What the handlers share.
 pub struct Admin {

@@ -43,11 +43,11 @@ use crate::{
         sqlite::{SqliteStore, State},
     },
     admin::{Admin, routes},
-    app::Shared,
     drive::Driver,
     fleet::Fleet,
     journal::Journal,
     serve::Peer,
+    shared::Shared,
     sight::metrics::Metrics,
     source::Documents,
 };

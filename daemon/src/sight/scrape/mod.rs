@@ -13,7 +13,7 @@ use claviger_core::reconcile::pass::Shown;
 use prometheus::{Encoder, Gauge, GaugeVec, Opts, Registry, TextEncoder};
 
 use super::metrics::Metrics;
-use crate::{app::Shared, drive::Driver, fleet::Fleet, journal::Journal, source::Documents};
+use crate::{drive::Driver, fleet::Fleet, journal::Journal, shared::Shared, source::Documents};
 
 /// Objects of a kind with series of their own, at most.
 const OBJECTS: usize = 10_000;
