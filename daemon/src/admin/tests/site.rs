@@ -15,9 +15,9 @@ use axum::{
 };
 use claviger_config::{
     Moment, ObjectName, Reason, Span,
-    desired::FileRead,
     judge::{Incumbents, SettingsFacts},
     key::KeyState,
+    settle::FileRead,
 };
 use claviger_core::{
     domain::{
