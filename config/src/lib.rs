@@ -8,7 +8,7 @@
 //! files ── document::read ──> documents ── judge::judge ──> Desired: what shall be, with refusals
 //!                └── findings: every error at once, each with place, code and next step
 //! ```
-//! [`desired::settle`] does both. Invariants: a bad document keeps its last accepted version; nothing counts as removed while
+//! [`settle::settle`] does both. Invariants: a bad document keeps its last accepted version; nothing counts as removed while
 //! a file cannot be read; of two environments that want the same thing the newcomer is rejected; no finding repeats a secret.
 //!
 //! No I/O, no async, no clock: the command line depends on this crate alone.
@@ -26,6 +26,7 @@ pub mod moment;
 pub mod name;
 pub mod reason;
 pub mod settings;
+pub mod settle;
 
 pub use certificate::KeyAlgorithm;
 pub use moment::{Moment, Span};

@@ -10,9 +10,9 @@ use std::{
 
 use claviger_config::{
     admin::Finding,
-    desired::{FileRead, Settled, settle},
     judge::Incumbents,
     settings,
+    settle::{FileRead, Settled, settle},
 };
 use support::settings;
 

@@ -5,10 +5,10 @@ mod support;
 use std::time::{Duration, Instant};
 
 use claviger_config::{
-    desired::{FileRead, settle},
     document::{self, render},
     judge::Incumbents,
     settings,
+    settle::{FileRead, settle},
 };
 use proptest::prelude::*;
 

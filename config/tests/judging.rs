@@ -5,8 +5,9 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use claviger_config::{
-    desired::{FileRead, Settled, Spec},
+    desired::Spec,
     environment::EnvironmentSpec,
+    settle::{FileRead, Settled},
 };
 use proptest::prelude::*;
 use support::Fleet;

@@ -4,8 +4,8 @@ mod support;
 
 use claviger_config::{
     Reason,
-    desired::FileRead,
     judge::{Incumbents, Kept, SettingsFacts},
+    settle::FileRead,
 };
 use support::{Fleet, PRODUCTION, SHOP, STAGING, WEB, codes, file, first, object, refusal};
 
@@ -15,7 +15,7 @@ fn with<'a>(name: &'a str, text: &'a str) -> Vec<(&'a str, &'a str)> {
     BASE.iter().filter(|(other, _)| *other != name).copied().chain([(name, text)]).collect()
 }
 
-fn generation(settled: &claviger_config::desired::Settled, name: &str) -> u64 {
+fn generation(settled: &claviger_config::settle::Settled, name: &str) -> u64 {
     object(settled, name).expect("the object is there").generation
 }
 
@@ -320,7 +320,7 @@ fn settings_that_lack_what_documents_need_are_named() {
         (SettingsFacts { reads: false, ..whole.clone() }, "Environment/production", Reason::SettingMissing),
         (SettingsFacts { reads: false, ..whole }, "CustomHostname/production/shop", Reason::EnvironmentRefused),
     ] {
-        let settled = claviger_config::desired::settle(&files, &Incumbents::default(), &settings);
+        let settled = claviger_config::settle::settle(&files, &Incumbents::default(), &settings);
         assert_eq!(settled.findings, []);
         assert_eq!(refusal(&settled, object), Some(reason), "{settings:?}");
     }

@@ -9,7 +9,6 @@ use std::{
 
 use claviger_config::{
     Kind, ObjectName, Span,
-    admin::Finding,
     settings::{Listen, Settings},
 };
 use claviger_core::ports::Store;
@@ -23,83 +22,19 @@ use crate::{
     adapters::{
         clock::Pace,
         directory::{self, Watch},
-        sqlite::SqliteStore,
     },
     admin,
     drive::Driver,
-    fleet::Fleet,
-    journal::Journal,
     serve,
+    shared::Shared,
     sight::{health, metrics::Metrics},
     source::{Changed, Documents},
+    start::StartError,
     wiring,
 };
 
 /// How long environments and certificates wait for a word of their wrapping keys after a start.
 const KEYS_FIRST: Span = Span::seconds(5);
-
-/// What the listeners share.
-pub struct Shared {
-    /// The time.
-    pub clock: Arc<dyn Pace>,
-    /// What shall be.
-    pub documents: Arc<Documents>,
-    /// The scheduler.
-    pub driver: Arc<Driver>,
-    /// The subjects.
-    pub fleet: Arc<Fleet>,
-    /// The audit journal.
-    pub journal: Arc<Journal>,
-    /// Counters.
-    pub metrics: Arc<Metrics>,
-    /// Memory.
-    pub store: Arc<SqliteStore>,
-}
-
-/// Why it did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Documents are wrong at the very first start.
-    #[error("{} error(s) in the documents; nothing is done before the first start is clean", .0.len())]
-    Documents(Vec<Finding>),
-    /// The folder of state cannot be used.
-    #[error("the state folder cannot be used")]
-    State(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// An address cannot be listened at.
-    #[error("{what} cannot listen at `{address}`; free the address or change the setting `{setting}`")]
-    Listen {
-        /// Which listener.
-        what: &'static str,
-        /// Where.
-        address: String,
-        /// Its setting.
-        setting: &'static str,
-        /// Why.
-        #[source]
-        cause: std::io::Error,
-    },
-    /// A part cannot be built.
-    #[error("{what} cannot be started: {why}")]
-    Part {
-        /// Which.
-        what: &'static str,
-        /// Why.
-        why: String,
-    },
-    /// The store does not answer.
-    #[error("the store does not answer: {0}")]
-    Store(String),
-}
-
-impl StartError {
-    /// 2 when the user must mend settings, documents or folders; 1 otherwise.
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Documents(_) | Self::Listen { .. } | Self::State(_) => 2,
-            Self::Part { .. } | Self::Store(_) => 1,
-        }
-    }
-}
 
 /// The daemon.
 pub struct App;
@@ -131,7 +66,7 @@ impl App {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(settings: Settings, base: &Path, clock: Arc<dyn Pace>) -> Result<Running, StartError> {
-        let metrics = Arc::new(Metrics::new().map_err(|error| part("metrics", &error))?);
+        let metrics = Arc::new(Metrics::new().map_err(|error| StartError::part("metrics", &error))?);
         // A log that runs already is somebody else's, for example a test's.
         if let Err(why) = crate::sight::log::start(settings.log.format, metrics.log_lines_lost()) {
             tracing::debug!("{why}");
@@ -231,7 +166,7 @@ impl Signals {
     /// # Errors
     /// When the system does not let us hear them.
     pub fn new() -> Result<Self, StartError> {
-        let hear = |kind| signal(kind).map_err(|error| part("hearing signals", &error));
+        let hear = |kind| signal(kind).map_err(|error| StartError::part("hearing signals", &error));
         Ok(Self { interrupt: hear(SignalKind::interrupt())?, terminate: hear(SignalKind::terminate())? })
     }
 
@@ -241,10 +176,6 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
-}
-
-fn part(what: &'static str, error: &dyn std::fmt::Display) -> StartError {
-    StartError::Part { what, why: error.to_string() }
 }
 
 /// Puts everything that is known on the agenda: documents, host names of the API, and records whose document is gone.

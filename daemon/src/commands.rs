@@ -1,7 +1,6 @@
 //! From the command line to an exit code: 0 fine, 1 failed, 2 settings or documents are wrong.
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -21,9 +20,10 @@ use crate::{
         clock::{Pace, SystemClock},
         directory,
     },
-    app::{App, Signals, StartError},
+    app::{App, Signals},
     args::{Arguments, Command},
     source::Documents,
+    terminal::{failed, out, talk},
 };
 
 /// Runs the command that was asked for.
@@ -49,20 +49,7 @@ fn said(code: i32, printed: std::io::Result<()>) -> ExitCode {
     }
 }
 
-/// Writes what was asked for.
-pub(crate) fn out(text: &str) -> ExitCode {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
-/// Writes talk; when that is impossible there is nobody to tell.
-pub(crate) fn talk(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
-pub(crate) fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
+fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(work),
         Err(error) => {
@@ -139,20 +126,6 @@ fn clock() -> Result<Arc<dyn Pace>, String> {
     let Ok(text) = std::env::var("CLAVIGER_SPEED") else { return Ok(Arc::new(machine)) };
     let speed = crate::args::speed(&text).map_err(|why| format!("CLAVIGER_SPEED: {why}"))?;
     Ok(Arc::new(FastClock::new(machine.now(), speed)))
-}
-
-/// Says why it did not start.
-pub(crate) fn failed(error: &StartError) -> ExitCode {
-    if let StartError::Documents(findings) = error {
-        talk(&render(Severity::Error, findings));
-    }
-    talk(&format!("error: {error}\n"));
-    let mut cause = std::error::Error::source(error);
-    while let Some(deeper) = cause {
-        talk(&format!("  because: {deeper}\n"));
-        cause = deeper.source();
-    }
-    ExitCode::from(error.exit_code())
 }
 
 fn base(file: &Path) -> PathBuf {

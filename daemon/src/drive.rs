@@ -13,7 +13,7 @@ use std::{
 
 use claviger_config::{EnvironmentName, Kind, Moment, ObjectName, Reason, Span};
 use claviger_core::{
-    domain::{effect::Class, failure::Retry, plan::Plan},
+    domain::{budget::Class, failure::Retry, plan::Plan},
     ports::Source,
     reconcile::{
         agenda::{Agenda, Depth, Lane, Next, Ticket},

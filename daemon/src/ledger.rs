@@ -9,7 +9,7 @@ use claviger_core::domain::failure::Failure;
 
 use crate::{
     adapters::sqlite::{HostnameEntry, HostnamePage, HostnameRow},
-    app::Shared,
+    shared::Shared,
 };
 
 /// Rows of one reading.

@@ -17,8 +17,11 @@ pub mod journal;
 pub mod layers;
 pub mod ledger;
 pub mod serve;
+pub mod shared;
 pub mod sight;
 pub mod source;
+pub mod start;
+mod terminal;
 pub mod wiring;
 
 /// The release.

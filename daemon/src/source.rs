@@ -11,9 +11,10 @@ use arc_swap::ArcSwap;
 use claviger_config::{
     DnsName, EnvironmentName, Kind, ObjectName,
     admin::DocumentsView,
-    desired::{Desired, FileRead, Refusal, Settled, Spec, Surroundings, Wanted, settle},
+    desired::{Desired, Refusal, Spec, Surroundings, Wanted},
     hostname::{CustomHostnameSpec, Origin},
     judge::{Incumbent, Incumbents, SettingsFacts},
+    settle::{FileRead, Settled, settle},
 };
 use claviger_core::ports::Source;
 

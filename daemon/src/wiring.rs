@@ -28,12 +28,13 @@ use crate::{
         http01,
         sqlite::{SqliteStore, State},
     },
-    app::{Shared, StartError},
     fleet::Fleet,
     journal::Journal,
     layers::{audit::Audited, deadline::Deadline, meter::Metered},
+    shared::Shared,
     sight::{feed, log::Teller, metrics::Metrics},
     source::Documents,
+    start::StartError,
 };
 
 /// Opens the state folder: the store and the journal.
@@ -146,7 +147,7 @@ fn edge(parts: &Parts<'_>, read: Option<PathBuf>) -> Result<CloudflareEdge, Star
         metrics.asked(&format!("cloudflare/{}", seen.environment), seen.at.0 / 1_000, seen.succeeded);
     });
     let base = parts.settings.endpoints.cloudflare.as_deref();
-    CloudflareEdge::new(clock, base, read, observer).map_err(|error| part("the edge", &error))
+    CloudflareEdge::new(clock, base, read, observer).map_err(|error| StartError::part("the edge", &error))
 }
 
 fn seen_acme(parts: &Parts<'_>) -> acme::Observer {
@@ -167,8 +168,8 @@ fn seen_kms(parts: &Parts<'_>) -> crate::adapters::aws_kms::Observer {
 
 fn resolver(addresses: &[String]) -> Result<Resolver, StartError> {
     let parsed: Result<Vec<SocketAddr>, _> = addresses.iter().map(|address| address.parse()).collect();
-    let parsed = parsed.map_err(|error| part("the resolvers", &error))?;
-    Resolver::new(parsed).map_err(|error| part("the resolvers", &error))
+    let parsed = parsed.map_err(|error| StartError::part("the resolvers", &error))?;
+    Resolver::new(parsed).map_err(|error| StartError::part("the resolvers", &error))
 }
 
 /// The trusted roots of an issuer, PEM; read each time, since they are few and may be replaced.
@@ -188,10 +189,6 @@ fn roots(read: Option<PathBuf>) -> crate::adapters::craft::Roots {
 
 fn unreadable(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(claviger_config::Reason::SettingMissing, format!("the trusted roots cannot be read: {error}"))
-}
-
-fn part(what: &'static str, error: &dyn std::fmt::Display) -> StartError {
-    StartError::Part { what, why: error.to_string() }
 }
 
 /// Starts the listener that answers http-01 for all environments, without stored state.

@@ -1,9 +1,13 @@
 //! When a certificate is not worked on.
 
-use super::subject::{Refused, Rule, Subject};
+use super::{
+    fleet::zone_of,
+    refused::Refused,
+    subject::{Rule, Subject},
+};
 use crate::{
     certificate::{IssuerChoice, TlsCertificateSpec},
-    desired::{Spec, Surroundings},
+    desired::Spec,
     document::{Document, nearest},
     environment::{ChallengeType, Issuer, Trust, Zone},
     name::DnsName,
@@ -29,13 +33,6 @@ fn spec(document: &Document) -> Option<&TlsCertificateSpec> {
         Spec::TlsCertificate(spec) => Some(spec),
         _ => None,
     }
-}
-
-/// The zone that a name is proven in: the innermost one of its environment.
-pub(super) fn zone_of<'a>(surroundings: &'a Surroundings, name: &DnsName) -> Option<&'a Zone> {
-    let zones = surroundings.spec.zones.iter();
-    let holding = zones.filter(|zone| name.within(&zone.name) && !zone.except.iter().any(|inner| name.within(inner)));
-    holding.max_by_key(|zone| zone.name.as_str().len())
 }
 
 fn names<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (String, &'a DnsName)> {

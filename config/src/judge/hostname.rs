@@ -3,7 +3,8 @@
 use super::{
     Incumbent, Own,
     environment::{immutable, wildcard},
-    subject::{Refused, Rule, Subject},
+    refused::Refused,
+    subject::{Rule, Subject},
 };
 use crate::{
     admin::Finding,

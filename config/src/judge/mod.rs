@@ -10,11 +10,15 @@
 mod certificate;
 mod contest;
 mod environment;
+mod every;
+mod fleet;
 mod hostname;
 mod key;
 mod notices;
+mod refused;
 mod separation;
 mod subject;
+mod verdict;
 mod versions;
 
 use std::{
@@ -24,8 +28,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use self::versions::Versions;
 pub use self::versions::{Gathered, Kept};
-use self::{subject::Fleet, versions::Versions};
 use crate::{
     admin::Finding,
     desired::{Place, Spec, Wanted},
@@ -129,8 +133,7 @@ pub fn judge(gathered: Gathered, before: &Incumbents, settings: &SettingsFacts) 
     environment::wrapping_keys(&mut versions);
     separation::separate(&mut versions);
     contest::contest(&mut versions);
-    let fleet = Fleet::of(&versions, settings);
-    fleet.judgement()
+    verdict::judgement(&versions, settings)
 }
 
 /// What a document says alone, and compared with what was accepted before.

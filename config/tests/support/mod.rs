@@ -5,8 +5,9 @@
 use claviger_config::{
     Reason,
     admin::Finding,
-    desired::{FileRead, Settled, Wanted, settle},
+    desired::Wanted,
     judge::{Incumbents, SettingsFacts},
+    settle::{FileRead, Settled, settle},
 };
 
 /// An environment of the class non-production, with what the rules look at.

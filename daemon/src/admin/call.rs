@@ -15,7 +15,6 @@ use serde::de::DeserializeOwned;
 use super::{
     errors::{self, Code, Problem},
     near::hint,
-    table::Route,
 };
 
 /// The largest body.
@@ -91,15 +90,25 @@ impl Path {
     }
 }
 
+/// One parameter of a query.
+pub(super) struct Parameter {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What it is.
+    pub(super) says: &'static str,
+    /// A whole number between these; absent: text.
+    pub(super) number: Option<(u64, u64)>,
+}
+
 /// A query, its parameters checked against the route.
 pub(super) struct Query(BTreeMap<String, String>);
 
 /// Reads a query. What the route does not take is refused: a filter that is misspelt must not show everything.
-pub(super) fn query(route: &Route, text: &str) -> Result<Query, Problem> {
+pub(super) fn query(taken: &[Parameter], text: &str) -> Result<Query, Problem> {
     let mut query = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
-        if !route.query.iter().any(|parameter| parameter.name == name) {
-            return Err(unknown(route, &name));
+        if !taken.iter().any(|parameter| parameter.name == name) {
+            return Err(unknown(taken, &name));
         }
         if query.insert(name.to_string(), value.into_owned()).is_some() {
             let message = format!("`{name}` stands there twice");
@@ -109,8 +118,8 @@ pub(super) fn query(route: &Route, text: &str) -> Result<Query, Problem> {
     Ok(Query(query))
 }
 
-fn unknown(route: &Route, name: &str) -> Problem {
-    let accepted: Vec<String> = route.query.iter().map(|parameter| parameter.name.to_owned()).collect();
+fn unknown(taken: &[Parameter], name: &str) -> Problem {
+    let accepted: Vec<String> = taken.iter().map(|parameter| parameter.name.to_owned()).collect();
     let words = if accepted.is_empty() { "none".to_owned() } else { accepted.join(", ") };
     let message = format!("there is no parameter `{}`; accepted: {words}", errors::short(name));
     errors::query_wrong(name, message, hint(name, accepted, "remove it"))

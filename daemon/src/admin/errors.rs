@@ -10,7 +10,6 @@ use claviger_core::{domain::failure::Failure, reconcile::pass::PassError};
 use super::{
     json,
     near::{hint, nearest},
-    table,
 };
 
 macro_rules! codes { ($($variant:ident = $number:literal, $status:ident, $doc:literal;)+) => {
@@ -166,11 +165,10 @@ pub(super) fn denied(actor: &str, verb: &str, owner: u32) -> Problem {
     )
 }
 
-/// No route has the path.
-pub(super) fn path_unknown(path: &str) -> Problem {
+/// No route has the path; `paths` are what there is.
+pub(super) fn path_unknown(path: &str, paths: impl IntoIterator<Item = String>) -> Problem {
     let message = format!("there is no path `{}`", short(path));
-    let routes = table::ROUTES.iter().map(|route| route.path.to_owned());
-    Problem::new(Code::PathUnknown, message, short(path), hint(path, routes, "`GET /v1/openapi.json` lists all paths"))
+    Problem::new(Code::PathUnknown, message, short(path), hint(path, paths, "`GET /v1/openapi.json` lists all paths"))
 }
 
 /// The path takes other methods.

@@ -15,6 +15,7 @@ mod near;
 mod openapi;
 mod plans;
 mod resources;
+mod route;
 mod sources;
 mod status;
 mod subject;
@@ -34,12 +35,8 @@ use axum::{
 use claviger_config::Moment;
 use serde::Serialize;
 
-use self::{
-    call::Call,
-    errors::Problem,
-    table::{ROUTES, Route},
-};
-use crate::app::Shared;
+use self::{call::Call, errors::Problem, route::Route, table::ROUTES};
+use crate::shared::Shared;
 
 /// What the handlers share.
 pub struct Admin {
@@ -76,7 +73,7 @@ impl Admin {
         let actor = access::actor(&parts)?;
         let path = call::path(params(&mut parts).await?);
         self.access.authorize(&actor, route.verb, path.environment().as_ref(), path.object().as_ref())?;
-        let query = call::query(route, parts.uri.query().unwrap_or_default())?;
+        let query = call::query(route.query, parts.uri.query().unwrap_or_default())?;
         let body = if route.takes.is_some() { call::body(&parts.headers, body).await? } else { Bytes::new() };
         (route.act)(self, Call { actor, path, query, body }).await
     }
@@ -91,7 +88,7 @@ impl Admin {
         self.access.authorize(&access::actor(parts)?, "unknown", None, None)?;
         Ok(match parts.extensions.get::<MatchedPath>() {
             Some(path) => errors::method_not_allowed(&parts.method, path.as_str(), &table::methods(path.as_str())),
-            None => errors::path_unknown(parts.uri.path()),
+            None => errors::path_unknown(parts.uri.path(), table::paths()),
         })
     }
 }

@@ -1,18 +1,19 @@
 //! The OpenAPI document, made from the table of routes and the schemas of what is read and answered.
 
 use axum::http::{Method, StatusCode};
+use claviger_config::admin::ErrorView;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::table::{ERROR, Parameter, ROUTES, Route};
+use super::{call::Parameter, route::Route};
 
-/// The document.
-pub(super) fn document() -> Value {
+/// The document about these routes.
+pub(super) fn document(routes: &[Route]) -> Value {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into());
     let mut generator = SchemaGenerator::new(settings);
     let mut paths = Map::new();
-    for route in ROUTES {
+    for route in routes {
         let method = route.method.as_str().to_ascii_lowercase();
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[method] = operation(route, &mut generator);
@@ -72,7 +73,7 @@ fn responses(route: &Route, generator: &mut SchemaGenerator) -> Value {
         }
         responses.insert(gives.status.to_string(), response);
     }
-    let error = ERROR(generator).to_value();
+    let error = generator.subschema_for::<ErrorView>().to_value();
     for status in refusals(route) {
         let description = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         let mut response = json!({ "description": description.unwrap_or("Refused"), "content": content(&error) });

@@ -9,7 +9,7 @@ use claviger_config::{
     desired::Surroundings,
 };
 
-use super::{status::holds, subject::Subject};
+use super::subject::{Subject, holds};
 use crate::{sight::metrics::Metrics, source::Documents};
 
 /// Older knowledge is stale, as long as something depends on it.

@@ -6,10 +6,17 @@ use axum::{http::StatusCode, response::Response};
 use claviger_config::{
     API_VERSION, EnvironmentName, Kind, Moment, ObjectName, Turn,
     admin::{AttentionView, FleetStatus, Total},
-    condition::{CommonStatus, ConditionStatus},
+    condition::ConditionStatus,
 };
 
-use super::{Admin, aside, call::Call, errors::Problem, json, sources::Sources, subject::Subject};
+use super::{
+    Admin, aside,
+    call::Call,
+    errors::Problem,
+    json,
+    sources::Sources,
+    subject::{Subject, holds},
+};
 
 /// Tells how the fleet is.
 pub(super) async fn show(admin: Arc<Admin>, _: Call) -> Result<Response, Problem> {
@@ -88,11 +95,6 @@ fn noticed(name: ObjectName, subject: &Subject) -> Option<AttentionView> {
 /// What hurts soonest comes first, then what only a person can end, then what lasts longest.
 fn urgency(view: &AttentionView) -> (Moment, bool, Moment, ObjectName) {
     (view.hurts_at.unwrap_or(Moment::MAX), view.turn != Turn::Operator, view.since, view.object.clone())
-}
-
-/// Whether a condition holds.
-pub(super) fn holds(common: &CommonStatus, r#type: &str) -> ConditionStatus {
-    common.condition(r#type).map_or(ConditionStatus::Unknown, |condition| condition.status)
 }
 
 #[cfg(test)]

@@ -56,6 +56,11 @@ impl Subject {
     }
 }
 
+/// Whether a condition holds.
+pub(super) fn holds(common: &CommonStatus, r#type: &str) -> ConditionStatus {
+    common.condition(r#type).map_or(ConditionStatus::Unknown, |condition| condition.status)
+}
+
 fn not_observed(r#type: &str, since: Moment) -> Condition {
     Condition {
         r#type: r#type.to_owned(),

@@ -1,64 +1,22 @@
 //! Every route, said once: the router, the OpenAPI document and the decision who may do what are made from this table.
 
-use std::{pin::Pin, sync::Arc};
-
-use axum::{http::Method, response::Response};
+use axum::http::Method;
 use claviger_config::admin::{
-    ErrorView, ExecuteRequest, Explanation, FleetStatus, HostnameChange, HostnameRequest, HostnameView, List,
-    PlanRequest, PlanView, Resource, VersionView,
+    ExecuteRequest, Explanation, FleetStatus, HostnameChange, HostnameRequest, HostnameView, List, PlanRequest,
+    PlanView, Resource, VersionView,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{Admin, call::Call, changes, errors::Problem, explanation, hostnames, plans, resources, status, version};
+use super::{
+    call::Parameter,
+    changes, explanation, hostnames, plans, resources,
+    route::{Gives, Route, Shape},
+    status, version,
+};
 
-/// One route.
-pub(super) struct Route {
-    /// Its method.
-    pub(super) method: Method,
-    /// Its path; parts in braces.
-    pub(super) path: &'static str,
-    /// Its name in the OpenAPI document.
-    pub(super) id: &'static str,
-    /// What is asked of [`authorize`](super::access::Access::authorize).
-    pub(super) verb: &'static str,
-    /// What it does.
-    pub(super) says: &'static str,
-    /// What its query may hold.
-    pub(super) query: &'static [Parameter],
-    /// The body that it takes.
-    pub(super) takes: Option<Shape>,
-    /// What it answers when all is well.
-    pub(super) gives: &'static [Gives],
-    /// What it refuses beside what every route refuses.
-    pub(super) refuses: &'static [u16],
-    /// Its handler.
-    pub(super) act: fn(Arc<Admin>, Call) -> Done,
-}
-
-/// What a handler gives.
-pub(super) type Done = Pin<Box<dyn Future<Output = Result<Response, Problem>> + Send>>;
-
-/// The schema of a type.
-pub(super) type Shape = fn(&mut SchemaGenerator) -> Schema;
-
-/// One parameter of a query.
-pub(super) struct Parameter {
-    /// Its name.
-    pub(super) name: &'static str,
-    /// What it is.
-    pub(super) says: &'static str,
-    /// A whole number between these; absent: text.
-    pub(super) number: Option<(u64, u64)>,
-}
-
-/// A good answer.
-pub(super) struct Gives {
-    /// Its status.
-    pub(super) status: u16,
-    /// When.
-    pub(super) says: &'static str,
-    /// Its body; absent when it has none.
-    pub(super) body: Option<Shape>,
+/// Every path.
+pub(super) fn paths() -> impl Iterator<Item = String> {
+    ROUTES.iter().map(|route| route.path.to_owned())
 }
 
 /// The methods that a path takes.
@@ -71,9 +29,6 @@ pub(super) fn methods(path: &str) -> Vec<&'static str> {
     methods.sort_unstable();
     methods
 }
-
-/// A refusal, for the OpenAPI document.
-pub(super) const ERROR: Shape = shape::<ErrorView>;
 
 fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
@@ -141,7 +96,7 @@ pub(super) static ROUTES: &[Route] = &[
         verb: "openapi.read",
         says: "Tells every route: this document.",
         gives: &[ok(any)],
-        act: |admin, call| Box::pin(version::openapi(admin, call)),
+        act: |_, _| Box::pin(version::openapi(ROUTES)),
         ..BARE
     },
     Route {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{http::StatusCode, response::Response};
 use claviger_config::admin::VersionView;
 
-use super::{Admin, call::Call, errors::Problem, json, openapi};
+use super::{Admin, call::Call, errors::Problem, json, openapi, route::Route};
 
 /// Tells the release and the API version.
 pub(super) async fn show(_: Arc<Admin>, _: Call) -> Result<Response, Problem> {
@@ -13,6 +13,6 @@ pub(super) async fn show(_: Arc<Admin>, _: Call) -> Result<Response, Problem> {
 }
 
 /// Tells every route, as OpenAPI.
-pub(super) async fn openapi(_: Arc<Admin>, _: Call) -> Result<Response, Problem> {
-    json(StatusCode::OK, &openapi::document())
+pub(super) async fn openapi(routes: &[Route]) -> Result<Response, Problem> {
+    json(StatusCode::OK, &openapi::document(routes))
 }

@@ -23,7 +23,7 @@ use crate::{
     adapters::clock::{FastClock, SystemClock},
     app::{App, Signals},
     args::Dev,
-    commands::{failed, out, talk},
+    terminal::{failed, out, talk},
 };
 
 /// A minute a second, so that what takes minutes outside is seen in seconds.

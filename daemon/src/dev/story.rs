@@ -5,7 +5,7 @@ use std::{fmt::Write, path::Path, time::Duration};
 use claviger_config::{Kind, condition::ConditionStatus};
 use claviger_sim::{Running as World, model::kms::Caller};
 
-use crate::{app::Shared, commands::out};
+use crate::{shared::Shared, terminal::out};
 
 /// Progress is told so often.
 const TICK: Duration = Duration::from_millis(250);

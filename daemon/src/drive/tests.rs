@@ -1,8 +1,8 @@
 //! The driver, with an outside that panics, fails and keeps passes waiting as a test says.
 
 use claviger_config::{
-    desired::FileRead,
     judge::{Incumbents, SettingsFacts},
+    settle::FileRead,
 };
 use claviger_core::{
     domain::{

@@ -15,7 +15,7 @@ use axum::{
 };
 
 use super::scrape::Scrape;
-use crate::app::Shared;
+use crate::shared::Shared;
 
 /// Routes of the metrics listener.
 pub fn routes(shared: Arc<Shared>) -> Router {

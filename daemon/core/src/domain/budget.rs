@@ -3,8 +3,52 @@
 use std::collections::BTreeMap;
 
 use claviger_config::{EnvironmentName, Moment, Span, desired::Surroundings};
+use serde::{Deserialize, Serialize};
 
-use super::effect::Class;
+/// Budgets.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum Class {
+    /// New orders.
+    AcmeOrders,
+    /// Calls to a CA.
+    AcmeRequests,
+    /// Calls to Cloudflare.
+    EdgeCalls,
+    /// Certificates that Cloudflare issues.
+    EdgeIssuance,
+    /// Calls of the class of CreateKey: five a second.
+    KmsChanges,
+    /// Reads of keys.
+    KmsReads,
+    /// Symmetric operations.
+    KmsSymmetric,
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Self; 7] = [
+        Self::AcmeOrders,
+        Self::AcmeRequests,
+        Self::EdgeCalls,
+        Self::EdgeIssuance,
+        Self::KmsChanges,
+        Self::KmsReads,
+        Self::KmsSymmetric,
+    ];
+
+    /// The word in answers and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::AcmeOrders => "acme-orders",
+            Self::AcmeRequests => "acme-requests",
+            Self::EdgeCalls => "edge-calls",
+            Self::EdgeIssuance => "edge-issuance",
+            Self::KmsChanges => "kms-changes",
+            Self::KmsReads => "kms-reads",
+            Self::KmsSymmetric => "kms-symmetric",
+        }
+    }
+}
 
 /// A token bucket as one instant (GCRA): whole numbers, one field, and a forecast is a multiplication.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

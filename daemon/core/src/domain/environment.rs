@@ -16,9 +16,8 @@ use super::{
     effect::{Account, AcmeEffect, Effect, KeyUse, KmsEffect, News, Query, Sealed, VaultEffect},
     failure::{Failure, Retry},
     neighbours::Share,
-    noun::{Noun, OutOfTurn, Ready, Rule, View, Viewed, explained},
+    noun::{Noun, OutOfTurn, Ready, Rule, Seen, View, Viewed, explained},
     plan::{Plan, Step},
-    record::Seen,
 };
 
 /// `Environment`.

@@ -3,7 +3,7 @@
 use claviger_config::{Moment, Reason, Span};
 use serde::{Deserialize, Serialize};
 
-use super::effect::Class;
+use super::budget::Class;
 
 /// An error that left an adapter. Nothing in it is secret: it is logged, shown and stored.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

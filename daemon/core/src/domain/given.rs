@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{
     actor::Actor,
     certificate::Certificate,
+    decide::plan,
     effect::{
         Account, AcmeEffect, Chain, EdgeCertificate, Effect, HostnameSeen, KeySeen, News, OrderSeen, OutletSeen, Query,
         RotationSeen, Sealed, SealedKey, Stage,
@@ -21,9 +22,9 @@ use super::{
     hostname::Hostname,
     key::Key,
     neighbours::Neighbours,
-    noun::{Noun, Ready, View, Viewed},
-    plan::{Plan, Step, plan},
-    record::{Ask, Record, Seen},
+    noun::{Noun, Ready, Seen, View, Viewed},
+    plan::{Plan, Step},
+    record::{Ask, Record},
 };
 
 pub(crate) const ARN: &str = "arn:aws:kms:eu-west-1:222222222222:key/1";

@@ -5,6 +5,7 @@
 pub mod actor;
 pub mod budget;
 pub mod certificate;
+pub mod decide;
 pub mod effect;
 pub mod environment;
 pub mod failure;
@@ -17,3 +18,4 @@ pub mod neighbours;
 pub mod noun;
 pub mod plan;
 pub mod record;
+pub mod remember;

@@ -15,7 +15,7 @@ use super::{
     failure::Failure,
     neighbours::{Neighbours, Share},
     plan::{Plan, Step},
-    record::Seen,
+    record::Record,
 };
 
 /// What a kind brings to the one pass.
@@ -73,6 +73,24 @@ pub trait Noun: Clone + Send + Sync + 'static {
 
 /// A rule: the plan, if it has something to say.
 pub type Rule<N> = fn(&View<'_, N>) -> Option<Plan>;
+
+/// Record and volatile facts (absent = unknown). Lives in the daemon between passes.
+#[derive(Clone, Debug)]
+pub struct Seen<N: Noun> {
+    /// What is remembered.
+    pub record: Record<N::Memory>,
+    /// What was seen since the start.
+    pub facts: N::Facts,
+    /// When the far side last denied an unanswered intent that it may not show yet.
+    pub recalled: Option<Moment>,
+}
+
+impl<N: Noun> Seen<N> {
+    /// A record just loaded or born; nothing seen yet.
+    pub fn new(record: Record<N::Memory>) -> Self {
+        Self { record, facts: N::Facts::default(), recalled: None }
+    }
+}
 
 /// All that a rule may look at.
 pub struct View<'a, N: Noun> {

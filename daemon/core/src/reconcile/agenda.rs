@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use claviger_config::{EnvironmentName, Moment, ObjectName};
 
-use crate::domain::{budget::Budgets, effect::Class, plan::Plan};
+use crate::domain::{
+    budget::{Budgets, Class},
+    plan::Plan,
+};
 
 /// Subjects with an instant, a lane and the moment when waiting begins to hurt; environments take turns within a lane; only the
 /// head of a budget's line is woken.

@@ -7,9 +7,9 @@ use claviger_config::{Moment, ObjectName, Reason, Span, Turn, desired::Wanted};
 use crate::{
     domain::{
         failure::{Failure, Retry},
-        noun::Noun,
+        noun::{Noun, Seen},
         plan::{Plan, Step},
-        record::{Intent, Record, Said, Seen},
+        record::{Intent, Record, Said},
     },
     ports::Version,
 };

@@ -22,12 +22,13 @@ pub use super::{
 };
 use crate::{
     domain::{
+        decide,
         effect::Effect,
         failure::{Done, Failure, Retry, Stops},
         neighbours::Neighbours,
-        noun::{Noun, OutOfTurn, Ready, View},
-        plan::{self, Plan, Step},
-        record::{Ask, Record, Seen},
+        noun::{Noun, OutOfTurn, Ready, Seen, View},
+        plan::{Plan, Step},
+        record::{Ask, Record},
     },
     ports::{Commit, Version},
 };
@@ -118,7 +119,7 @@ impl<N: Noun> Keeper<N> {
             let now = self.common.clock.now();
             let neighbours = lock(&self.common.board).neighbours(at);
             let view = View { spec, wanted, seen: &kept.seen, neighbours: &neighbours, now };
-            let (plan, ready) = (self.admit(at, plan::plan(&view), now), N::ready(&view));
+            let (plan, ready) = (self.admit(at, decide::plan(&view), now), N::ready(&view));
             let claims = N::claims(&view);
             let share = N::share(&view);
             self.note(name, &mut kept, wanted, &plan, ready, now);

@@ -12,9 +12,11 @@ use claviger_config::{
 use super::{kept::Kept, lock, pass::Keeper};
 use crate::{
     domain::{
-        effect::{Class, Effect, Terms},
+        budget::Class,
+        decide,
+        effect::{Effect, Terms},
         noun::{Noun, View, Viewed},
-        plan::{self, Step},
+        plan::Step,
         record::{Ask, Said},
     },
     report,
@@ -151,7 +153,7 @@ impl<N: Noun> Keeper<N> {
     pub fn rehearse(&self, name: &ObjectName, ask: Ask) -> Option<Rehearsed> {
         let mut kept = lock(&self.kept).get(name).cloned()?;
         kept.seen.record.ask = Some(ask);
-        let plan = self.viewed(&kept, |view| plan::plan(&view))?;
+        let plan = self.viewed(&kept, |view| decide::plan(&view))?;
         let (generation, revision) = (kept.seen.record.generation, kept.revision());
         let rehearsed = Rehearsed { effects: Vec::new(), then: Vec::new(), generation, revision, rests: None };
         Some(match plan.step {

@@ -2,14 +2,14 @@
 
 use claviger_config::{DnsName, Moment, Reason, Span};
 use claviger_core::domain::{
-    effect::Class,
+    budget::Class,
     failure::{Failure, Retry, Stops},
 };
 
 use super::{
-    http::{Break, Broken, Reply},
     problem::{Problem, clean},
-    trace::Step,
+    reply::{Break, Broken, Reply},
+    step::Step,
 };
 
 /// What went wrong.

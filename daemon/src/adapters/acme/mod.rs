@@ -51,10 +51,12 @@ mod problem;
 mod proof;
 mod register;
 mod renewal;
+mod reply;
 mod roots;
 #[cfg(test)]
 mod script;
 mod session;
+mod step;
 #[cfg(test)]
 mod tests;
 mod trace;

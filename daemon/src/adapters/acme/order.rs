@@ -12,14 +12,7 @@ use instant_acme::{
 };
 use serde::Deserialize;
 
-use super::{
-    fault::Trouble,
-    http::Reply,
-    problem::Problem,
-    proof,
-    session::Ca,
-    trace::{self, Step},
-};
+use super::{fault::Trouble, problem::Problem, proof, reply::Reply, session::Ca, step::Step, trace};
 
 /// Let's Encrypt asks for 3 seconds; a CA that asks for no pause or for days is held to these.
 const SOONEST: Span = Span::seconds(1);

@@ -7,7 +7,8 @@ use instant_acme::{AuthorizationHandle, AuthorizationStatus, ChallengeStatus, Ch
 use super::{
     fault::{self, Trouble},
     problem::{Problem, TOLD, clean},
-    trace::{self, Step},
+    step::Step,
+    trace,
 };
 
 /// What became of the proof of one name.

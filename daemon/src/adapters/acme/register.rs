@@ -11,7 +11,8 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use super::{
     fault::Trouble,
     session::{Ca, borrowed},
-    trace::{self, Step},
+    step::Step,
+    trace,
 };
 
 /// The account of this key: a new one, or the one that the CA already has for it.

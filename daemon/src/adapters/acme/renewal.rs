@@ -10,9 +10,10 @@ use serde::Deserialize;
 
 use super::{
     fault::{Said, Trouble},
-    http::Reply,
+    reply::Reply,
     session::Ca,
-    trace::{self, Step},
+    step::Step,
+    trace,
 };
 
 /// The bounds that RFC 9773 section 4.3.2 gives as an example.

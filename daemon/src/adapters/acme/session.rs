@@ -18,9 +18,11 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use super::{
     directory::Directory,
     fault::{Said, Trouble},
-    http::{Door, Observer, Patience, Reply, Whose, Wire},
+    http::{Door, Observer, Patience, Whose, Wire},
+    reply::Reply,
     roots::Files,
-    trace::{self, Step},
+    step::Step,
+    trace,
 };
 
 /// RFC 8555 lets a CA move its URLs; a directory is read again after a day, or when one of its URLs leads nowhere.

@@ -11,7 +11,8 @@ use std::{
 use claviger_config::{Moment, Reason, Span, environment::SecretReference};
 use claviger_core::{
     domain::{
-        effect::{Account as AccountRecord, Class, Sealed, Stage},
+        budget::Class,
+        effect::{Account as AccountRecord, Sealed, Stage},
         failure::{Done, Retry, Stops},
     },
     ports::Acme,

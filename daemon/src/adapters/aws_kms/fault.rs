@@ -6,14 +6,15 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId;
-use claviger_config::{Moment, Reason, Span};
+use claviger_config::{Reason, Span};
 use claviger_core::domain::failure::{Done, Failure, Retry, Stops};
 use std::error::Error;
 
 use super::{
-    operation::Operation,
-    place::{Place, account_of},
+    asked::Asked,
+    place::account_of,
     sign_in::SignIn,
+    words::{causes, shortened, told},
 };
 
 /// Why a call gave no answer that can be used.
@@ -39,23 +40,6 @@ pub(super) struct Refused {
     pub(super) message: String,
     pub(super) request: Option<String>,
     pub(super) retry_after: Option<Span>,
-}
-
-/// The call that failed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
-    /// Which.
-    pub(super) operation: Operation,
-    /// Where.
-    pub(super) place: &'a Place,
-    /// By whom, as the document says it.
-    pub(super) identity: &'a str,
-    /// On which key or alias; empty where it is on none.
-    pub(super) resource: &'a str,
-    /// Now.
-    pub(super) now: Moment,
-    /// A lot, so that not everybody comes back at once.
-    pub(super) draw: u64,
 }
 
 /// A row of the table.
@@ -324,28 +308,6 @@ fn retry_after(answer: &HttpResponse) -> Option<Span> {
     Some(Span::seconds(seconds.clamp(1, 300)))
 }
 
-/// An error and its causes in one line, each said once.
-pub(super) fn told(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    for cause in causes(error).skip(1).map(ToString::to_string) {
-        if !cause.is_empty() && !text.ends_with(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    shortened(&text)
-}
-
-/// The error itself, then what caused it.
-pub(super) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| (*error).source())
-}
-
-/// A far side's words, in one line of a length that fits a status.
-pub(super) fn shortened(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(LONGEST).collect()
-}
-
-const LONGEST: usize = 800;
 /// A code is a label of metrics.
 const LONGEST_CODE: usize = 64;
 

@@ -1,5 +1,7 @@
 //! Keys: made once and tagged in the same call, found by their tags, read whole.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_kms::types::{KeyMetadata, KeySpec as AwsKeySpec, KeyUsageType};
 use aws_smithy_types::DateTime;
 use claviger_config::{
@@ -18,10 +20,11 @@ use futures::{StreamExt, TryStreamExt, future::join3, stream};
 use serde::{Deserialize, de::IntoDeserializer};
 
 use super::{
-    fault::{DENIED, NOT_FOUND},
+    fault::{DENIED, Fault, NOT_FOUND},
     namespace::Namespace,
     operation::Operation::{
         CreateAlias, CreateKey, DescribeKey, EnableKeyRotation, GetKeyRotationStatus, ListKeyRotations, ListKeys,
+        ListResourceTags,
     },
     tags::{self, Tags, object_tag},
 };
@@ -90,7 +93,7 @@ impl Namespace {
         let spec = metadata.key_spec().and_then(|spec| word(spec.as_str()));
         let tags = async {
             let tags = self.tags(arn).await;
-            tags.map_err(|fault| self.failure(super::operation::Operation::ListResourceTags, arn, fault))
+            tags.map_err(|fault| self.failure(ListResourceTags, arn, fault))
         };
         let rotation = async { if spec.is_some_and(KeySpec::rotates) { self.rotation(arn).await } else { Ok(None) } };
         // Each to its end, so that each is counted.
@@ -208,6 +211,37 @@ impl Namespace {
                 return Ok(last);
             }
         }
+    }
+
+    /// The tags of a key; every page.
+    async fn tags(&self, arn: &str) -> Result<Tags, Fault> {
+        let mut tags = BTreeMap::new();
+        let mut marker = None;
+        loop {
+            let asked = self.client.list_resource_tags().key_id(arn).set_marker(marker).send();
+            let page = self.ask(ListResourceTags, asked).await?;
+            tags.extend(page.tags().iter().map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned())));
+            marker = page.next_marker().filter(|_| page.truncated()).map(str::to_owned);
+            if marker.is_none() {
+                return Ok(Tags(tags));
+            }
+        }
+    }
+
+    /// The tags of a key that may be anybody's: `None` when they may not be read, or the key is gone.
+    async fn tags_of_any(&self, arn: &str) -> Result<Option<Tags>, Failure> {
+        if let Some(read) = self.tags_read(arn) {
+            return Ok(read);
+        }
+        let tags = match self.tags(arn).await {
+            Ok(tags) => Some(tags),
+            // Not kept: a key of our own that was just made looks like this too.
+            Err(fault) if fault.is(NOT_FOUND) => return Ok(None),
+            Err(fault) if fault.is(DENIED) => None,
+            Err(fault) => return Err(self.failure(ListResourceTags, arn, fault)),
+        };
+        self.keep_tags(arn, tags.clone());
+        Ok(tags)
     }
 
     /// The ARNs of this account's keys with such tags. Keys whose tags may not be read are not ours.

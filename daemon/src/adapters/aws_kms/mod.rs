@@ -12,6 +12,7 @@
 //! What the role of an environment needs: `kms:CreateKey`, `TagResource`, `CreateAlias`, `EnableKeyRotation`, `DescribeKey`,
 //! `ListKeys`, `ListResourceTags`, `GetKeyRotationStatus`, `ListKeyRotations`, `GenerateDataKey`, `Decrypt`.
 
+mod asked;
 mod clients;
 mod credentials;
 mod fault;
@@ -23,6 +24,7 @@ mod sign_in;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod words;
 mod wrap;
 
 use std::{fmt, path::PathBuf, sync::Arc};

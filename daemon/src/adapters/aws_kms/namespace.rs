@@ -18,7 +18,8 @@ use claviger_core::domain::failure::Failure;
 
 use super::{
     KmsOptions, Observed,
-    fault::{Asked, DENIED, Fault, NOT_FOUND},
+    asked::Asked,
+    fault::{DENIED, Fault, NOT_FOUND},
     operation::Operation,
     place::Place,
     tags::Tags,

@@ -1,6 +1,6 @@
 //! The operations of AWS KMS that claviger calls.
 
-use claviger_core::domain::effect::Class;
+use claviger_core::domain::budget::Class;
 
 /// One operation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -9,8 +9,9 @@ use claviger_config::Reason;
 use claviger_core::domain::failure::Failure;
 
 use super::{
+    asked::Asked,
     credentials::CredentialFault,
-    fault::{Asked, causes, shortened, told},
+    words::{causes, shortened, told},
 };
 
 /// Why there are no credentials to sign with.

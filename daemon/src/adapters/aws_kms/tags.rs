@@ -6,11 +6,7 @@ use aws_sdk_kms::types::Tag;
 use claviger_config::{EnvironmentName, ObjectName, Reason, desired::Surroundings, environment::Classification};
 use claviger_core::{domain::failure::Failure, ports::NewKey};
 
-use super::{
-    fault::{DENIED, Fault, NOT_FOUND},
-    namespace::Namespace,
-    operation::Operation::{CreateKey, ListResourceTags},
-};
+use super::operation::Operation::CreateKey;
 
 /// Tags that claviger writes. Whoever may write them says what is claviger's, so policies must guard them.
 const ENVIRONMENT: &str = "claviger:environment";
@@ -19,7 +15,7 @@ const OBJECT: &str = "claviger:object";
 
 /// The tags of a key.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Tags(BTreeMap<String, String>);
+pub(super) struct Tags(pub(super) BTreeMap<String, String>);
 
 impl Tags {
     /// Whether they name this very object.
@@ -75,39 +71,6 @@ const fn classification(found: Classification) -> &'static str {
         Classification::Internal => "internal",
         Classification::Confidential => "confidential",
         Classification::Restricted => "restricted",
-    }
-}
-
-impl Namespace {
-    /// The tags of a key; every page.
-    pub(super) async fn tags(&self, arn: &str) -> Result<Tags, Fault> {
-        let mut tags = BTreeMap::new();
-        let mut marker = None;
-        loop {
-            let asked = self.client.list_resource_tags().key_id(arn).set_marker(marker).send();
-            let page = self.ask(ListResourceTags, asked).await?;
-            tags.extend(page.tags().iter().map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned())));
-            marker = page.next_marker().filter(|_| page.truncated()).map(str::to_owned);
-            if marker.is_none() {
-                return Ok(Tags(tags));
-            }
-        }
-    }
-
-    /// The tags of a key that may be anybody's: `None` when they may not be read, or the key is gone.
-    pub(super) async fn tags_of_any(&self, arn: &str) -> Result<Option<Tags>, Failure> {
-        if let Some(read) = self.tags_read(arn) {
-            return Ok(read);
-        }
-        let tags = match self.tags(arn).await {
-            Ok(tags) => Some(tags),
-            // Not kept: a key of our own that was just made looks like this too.
-            Err(fault) if fault.is(NOT_FOUND) => return Ok(None),
-            Err(fault) if fault.is(DENIED) => None,
-            Err(fault) => return Err(self.failure(ListResourceTags, arn, fault)),
-        };
-        self.keep_tags(arn, tags.clone());
-        Ok(tags)
     }
 }
 

@@ -20,9 +20,9 @@ use claviger_core::{
 use zeroize::Zeroizing;
 
 use super::{
-    fault::told,
     namespace::Namespace,
     operation::Operation::{Decrypt, GenerateDataKey},
+    words::told,
 };
 use crate::adapters::craft::envelope::{self, DataKey, EnvelopeFault, Header, MAX_MESSAGE_LENGTH};
 

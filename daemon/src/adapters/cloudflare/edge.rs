@@ -9,7 +9,8 @@ use std::{
 use claviger_config::{DnsName, EnvironmentName, Moment, Reason, Span, desired::Surroundings};
 use claviger_core::{
     domain::{
-        effect::{Class, EdgeSettings, HostnameSeen},
+        budget::Class,
+        effect::{EdgeSettings, HostnameSeen},
         failure::Failure,
     },
     ports::{Answer, Clock, Edge},
@@ -17,10 +18,10 @@ use claviger_core::{
 
 use super::{
     envelope::Reply,
-    fault::{Attempt, Fault},
+    fault::{Attempt, Fault, label},
     rate::Rate,
     seen::{FallbackOrigin, Hostname, Quota},
-    sender::{BadSender, Sender, Timing, label},
+    sender::{BadSender, Sender, Timing},
     token::{self, Token},
     wire::{Call, Create, Edit, ROWS, ReadFallbackOrigin, ReadOne, ReadQuota, Search, method},
 };

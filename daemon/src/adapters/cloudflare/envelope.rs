@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{
+    complaint::{Complaint, tame},
     fault::{Fault, Refusal},
     rate::Rate,
 };
@@ -24,15 +25,6 @@ pub(super) struct Reply<T> {
     pub(super) messages: Vec<String>,
     /// The limits.
     pub(super) rate: Rate,
-}
-
-/// One entry of `errors`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Complaint {
-    pub(super) code: u64,
-    pub(super) message: String,
-    /// `source.pointer`: the field that displeases.
-    pub(super) pointer: Option<String>,
 }
 
 /// Opens an answer: its result, or why there is none.
@@ -108,11 +100,6 @@ fn list<'a>(fields: &'a Map<String, Value>, key: &str) -> impl Iterator<Item = &
 /// A text, or the `message` of an object.
 pub(super) fn words(entry: &Value) -> Option<String> {
     entry.as_str().or_else(|| entry.get("message")?.as_str()).map(|words| tame(words, LONGEST_WORDS))
-}
-
-/// A stranger's words: without control characters, and not without end.
-pub(super) fn tame(words: &str, longest: usize) -> String {
-    words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(longest).collect()
 }
 
 #[cfg(test)]

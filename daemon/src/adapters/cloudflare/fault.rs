@@ -2,12 +2,13 @@
 
 use claviger_config::{Moment, Reason, Span};
 use claviger_core::domain::{
-    effect::Class,
+    budget::Class,
     failure::{Failure, Retry, Stops},
 };
+use http::StatusCode;
 
 use super::{
-    envelope::{Complaint, tame},
+    complaint::{Complaint, tame},
     meaning::{ADDRESS, BUG, Meaning, REACH, SLOWER, Then, meaning},
     rate::Rate,
     token::TokenProblem,
@@ -134,7 +135,7 @@ impl Fault {
 impl Refusal {
     fn label(&self) -> String {
         let code = self.complaints.iter().map(|complaint| complaint.code).find(|code| *code != 0);
-        code.map_or_else(|| super::sender::label(self.status), |code| code.to_string())
+        code.map_or_else(|| label(self.status), |code| code.to_string())
     }
 
     fn into_failure(self, attempt: Attempt<'_>) -> Failure {
@@ -221,6 +222,11 @@ const PAUSE: Span = Span::minutes(5);
 const ISSUANCE_STOPS: Span = Span::seconds(30);
 /// Going over blocks all calls for the next five minutes: <https://developers.cloudflare.com/fundamentals/api/reference/limits/>
 const CALLS_STOP: Span = Span::minutes(5);
+
+/// The status as metrics label it.
+pub(super) fn label(status: u16) -> String {
+    StatusCode::from_u16(status).map_or_else(|_| "unknown".to_owned(), |status| status.as_str().to_owned())
+}
 
 /// An error and its causes, in one line.
 fn chain(error: &dyn std::error::Error) -> String {

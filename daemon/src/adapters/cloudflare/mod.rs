@@ -12,6 +12,7 @@
 //! - `ssl.certificates[]` is not in the reference, and is the only place that tells when a managed certificate expires.
 //! - "Not there" is an empty list asked for by exact name, never a bare 404.
 
+mod complaint;
 mod edge;
 mod envelope;
 mod fault;

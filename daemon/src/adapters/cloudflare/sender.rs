@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use cloudflare::framework::endpoint::{RequestBody, spec::EndpointSpec};
-use http::{
-    StatusCode,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
-};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Response, redirect::Policy};
 use url::Url;
 
@@ -146,11 +143,6 @@ async fn body(mut response: Response, longest: usize) -> Result<Vec<u8>, Fault> 
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-/// The status as metrics label it.
-pub(super) fn label(status: u16) -> String {
-    StatusCode::from_u16(status).map_or_else(|_| "unknown".to_owned(), |status| status.as_str().to_owned())
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ use claviger_config::{
 };
 use claviger_core::{
     domain::{
-        effect::{Class, EdgeSettings},
+        budget::Class,
+        effect::EdgeSettings,
         failure::{Done, Failure, Retry, Stops},
     },
     ports::{Clock, Edge},

@@ -5,7 +5,7 @@
 
 use std::{fs, io::Read, path::Path, time::Duration};
 
-use claviger_config::desired::FileRead;
+use claviger_config::settle::FileRead;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 

@@ -218,7 +218,7 @@ fn read_change(row: &Row) -> Option<HostnameChange> {
 }
 
 fn unreadable(row: &Row) -> Failure {
-    let key = super::table::words(&row[..2]);
+    let key = super::damage::words(&row[..2]);
     Failure::new(Reason::StoreFailed, format!("the row `{key}` holds a word that this release does not know"))
         .fix("run the release that wrote it, or a later one")
 }

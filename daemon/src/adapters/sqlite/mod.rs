@@ -4,6 +4,7 @@
 //! cost a few syncs, and answers each once it is on the disk. Every row carries a checksum (`table`); one that fails is moved into
 //! quarantine, told, and never skipped silently.
 
+mod damage;
 mod ledger;
 mod records;
 mod reserve;
@@ -195,7 +196,7 @@ impl SqliteStore {
     async fn quarantine(
         &self,
         what: &str,
-        damage: table::Damage,
+        damage: damage::Damage,
     ) -> Result<(), claviger_core::domain::failure::Failure> {
         tell_damaged(damage.table, &damage.key());
         let moved = self.writer.run(what, move |connection| quarantine(connection, &damage)).await;

@@ -6,7 +6,10 @@ use rusqlite::{
     types::{Value, ValueRef},
 };
 
-use super::trouble::Trouble;
+use super::{
+    damage::{Damage, word, words},
+    trouble::Trouble,
+};
 
 /// A table whose rows carry a checksum over all other columns.
 pub(super) struct Table {
@@ -20,22 +23,6 @@ pub(super) struct Table {
 
 /// A row without its checksum.
 pub(super) type Row = Vec<Value>;
-
-/// A row that does not match its checksum.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Damage {
-    pub(super) table: &'static str,
-    key_columns: &'static [&'static str],
-    key: Vec<Value>,
-    found: String,
-}
-
-impl Damage {
-    /// The row's key in words.
-    pub(super) fn key(&self) -> String {
-        words(&self.key)
-    }
-}
 
 impl Table {
     /// The row with that key, verified. A row in quarantine is refused, not absent.
@@ -172,20 +159,5 @@ fn value(read: ValueRef<'_>) -> Value {
             String::from_utf8(text.to_vec()).map_or_else(|_| Value::Blob(text.to_vec()), Value::Text)
         }
         ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-    }
-}
-
-/// A key in words, for people: `KmsKey/staging/wrapping`.
-pub(super) fn words(key: &[Value]) -> String {
-    key.iter().map(word).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("/")
-}
-
-fn word(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::Integer(number) => number.to_string(),
-        Value::Real(number) => number.to_string(),
-        Value::Text(text) => text.clone(),
-        Value::Blob(bytes) => hex::encode(bytes),
     }
 }

@@ -6,7 +6,7 @@ use claviger_config::Reason;
 use claviger_core::domain::failure::Failure;
 use rusqlite::{ErrorCode, ffi};
 
-use super::table::Damage;
+use super::damage::Damage;
 
 /// Why a piece of work did not succeed.
 #[derive(Debug)]

@@ -15,9 +15,9 @@ use axum::{
 };
 use claviger_config::{
     Moment, ObjectName, Reason, Span,
-    desired::FileRead,
     judge::{Incumbents, SettingsFacts},
     key::KeyState,
+    settle::FileRead,
 };
 use claviger_core::{
     domain::{
@@ -43,11 +43,11 @@ use crate::{
         sqlite::{SqliteStore, State},
     },
     admin::{Admin, routes},
-    app::Shared,
     drive::Driver,
     fleet::Fleet,
     journal::Journal,
     serve::Peer,
+    shared::Shared,
     sight::metrics::Metrics,
     source::Documents,
 };

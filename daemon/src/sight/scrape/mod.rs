@@ -15,7 +15,7 @@ use prometheus::{Encoder, Gauge, GaugeVec, Opts, Registry, TextEncoder, proto::M
 
 use self::{certificates::Certificates, hostnames::Hostnames, itself::Attention, keys::Keys, table::Table};
 use super::metrics::Metrics;
-use crate::{app::Shared, drive::Driver, fleet::Fleet, journal::Journal, source::Documents};
+use crate::{drive::Driver, fleet::Fleet, journal::Journal, shared::Shared, source::Documents};
 
 /// What a scrape looks at.
 pub struct Scrape<'a> {

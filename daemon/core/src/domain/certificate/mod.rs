@@ -3,8 +3,11 @@
 
 mod delivery;
 mod issue;
+mod issuers;
+mod outlets;
 mod renewal;
 mod show;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,9 +25,9 @@ use super::{
     effect::{Effect, Issued, KeyUse, News, OutletEffect, OutletSeen, Query, SealedKey, Stage, Terms},
     failure::Failure,
     neighbours::Share,
-    noun::{Noun, OutOfTurn, Ready, Rule, View, Viewed},
+    noun::{Noun, OutOfTurn, Ready, Rule, Seen, View, Viewed},
     plan::Step,
-    record::{Seen, Trouble},
+    record::Trouble,
 };
 
 /// `TlsCertificate`.
@@ -141,7 +144,7 @@ impl Noun for Certificate {
         issue::issuer_changed,
         issue::requested,
         renewal::window_unknown,
-        renewal::renewal_due,
+        issue::renewal_due,
         delivery::outlet_in_trouble,
         renewal::serving,
     ];
@@ -159,13 +162,13 @@ impl Noun for Certificate {
         if issued.chain.not_after <= view.now {
             return Ready::False(Reason::Expired);
         }
-        if !issue::same_names(&issued.chain.names, &view.spec.dns_names) {
+        if !same_names(&issued.chain.names, &view.spec.dns_names) {
             return Ready::False(Reason::NamesChanged);
         }
         if issued.key.algorithm != view.spec.key.algorithm {
             return Ready::False(Reason::KeyAlgorithmChanged);
         }
-        if !delivery::all_serve(view) {
+        if !outlets::all_serve(view) {
             return Ready::False(Reason::OutletChanged);
         }
         Ready::True(Reason::Issued)
@@ -225,7 +228,7 @@ impl Noun for Certificate {
     fn share(view: &View<'_, Self>) -> Option<Share> {
         let order = view.seen.record.memory.order.as_ref().map(|order| order.issuer.clone());
         let refused = view.wanted.refusal.is_some();
-        Some(Share::Demand(if refused { BTreeSet::new() } else { issue::issuer_names(view) }, order))
+        Some(Share::Demand(if refused { BTreeSet::new() } else { issuers::issuer_names(view) }, order))
     }
 
     fn status(view: &Viewed<'_, Self>, common: CommonStatus) -> serde_json::Value {
@@ -239,3 +242,8 @@ impl Noun for Certificate {
 
 type V<'a> = View<'a, Certificate>;
 type S = Seen<Certificate>;
+
+/// Whether two lists hold the same names, in any order.
+fn same_names(one: &[DnsName], other: &[DnsName]) -> bool {
+    one.iter().collect::<BTreeSet<_>>() == other.iter().collect::<BTreeSet<_>>()
+}

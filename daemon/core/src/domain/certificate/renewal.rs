@@ -3,7 +3,7 @@
 use claviger_config::{Moment, Reason, Span, certificate::RenewalSource};
 use serde::{Deserialize, Serialize};
 
-use super::{S, V, delivery, issue};
+use super::{S, V, issuers, outlets};
 use crate::domain::{
     effect::{Chain, Issued, Query, Window},
     failure::{Failure, Retry},
@@ -30,14 +30,9 @@ pub(super) fn window_unknown(view: &V<'_>) -> Option<Plan> {
     if view.seen.facts.window_again.is_some_and(|again| view.now < again) {
         return None;
     }
-    let issuer = issued.issuer.as_ref().or_else(|| issue::choice(view).map(|choice| &choice.name))?.clone();
+    let issuer = issued.issuer.as_ref().or_else(|| issuers::choice(view).map(|choice| &choice.name))?.clone();
     let known = view.neighbours.accounts.contains_key(&issuer);
     known.then(|| Plan::look(Query::Window { issuer, certificate }, view.seen.record.said.reason))
-}
-
-pub(super) fn renewal_due(view: &V<'_>) -> Option<Plan> {
-    let renewal = view.seen.record.memory.renewal.as_ref()?;
-    (renewal.at <= view.now).then(|| issue::issue(view, Reason::RenewalDue))
 }
 
 pub(super) fn serving(view: &V<'_>) -> Option<Plan> {
@@ -49,7 +44,7 @@ pub(super) fn serving(view: &V<'_>) -> Option<Plan> {
 pub(super) fn next(view: &V<'_>) -> Option<Moment> {
     let renewal = view.seen.record.memory.renewal.as_ref().map(|renewal| renewal.at);
     let window = view.seen.facts.window_again.filter(|again| *again > view.now); // else it waits for an account, and is woken
-    [renewal, window, Some(delivery::look_again(view))].into_iter().flatten().min()
+    [renewal, window, Some(outlets::look_again(view))].into_iter().flatten().min()
 }
 
 /// Takes in what the CA suggests. An unchanged window keeps the instant that was chosen in it (RFC 9773 section 4.2).
@@ -122,7 +117,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        certificate::Certificate,
+        certificate::{Certificate, delivery},
         effect::{AcmeEffect, Effect, News},
         given::{self, Given, NOW, chain, glance, serving, serving_for},
         plan::Step,

@@ -1,6 +1,7 @@
 //! Customers' host names at the edge: created, watched until ownership and certificate are both active, kept equal, started
 //! again when stuck. A removed name is left where it is.
 
+mod machine;
 mod records;
 mod watch;
 
@@ -17,9 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     effect::{DnsAnswer, EdgeEffect, EdgeSettings, Effect, HostnameSeen, News, Query},
     failure::Failure,
-    noun::{Noun, OutOfTurn, Ready, Rule, View, Viewed, explained},
+    noun::{Noun, OutOfTurn, Ready, Rule, Seen, View, Viewed, explained},
     plan::Step,
-    record::Seen,
 };
 
 /// `CustomHostname`.
@@ -92,7 +92,7 @@ impl Noun for Hostname {
         }
         let Some((seen, _)) = &view.seen.facts.seen else { return Ready::Unknown(Reason::NotObserved) };
         let Some(seen) = seen else { return Ready::False(Reason::Missing) };
-        if !watch::serves(seen, view.now) {
+        if !machine::serves(seen, view.now) {
             return Ready::False(watch::phase(view));
         }
         match records::traffic(view) {
@@ -189,8 +189,8 @@ fn steps(view: &Viewed<'_, Hostname>) -> Vec<ExplainedStep> {
     let done = [
         ("CreateHostname", memory.edge.is_some()),
         ("CustomerRecords", points),
-        ("Ownership", seen.is_some_and(watch::owned)),
-        ("Certificate", seen.is_some_and(|seen| watch::certified(seen, view.now))),
+        ("Ownership", seen.is_some_and(machine::owned)),
+        ("Certificate", seen.is_some_and(|seen| machine::certified(seen, view.now))),
     ];
     let reached = done.iter().position(|(_, done)| !done).unwrap_or(done.len());
     let state = |index: usize, done: bool| match index == reached {

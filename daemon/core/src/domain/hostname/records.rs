@@ -5,7 +5,7 @@ use claviger_config::{
     hostname::{CustomerRecord, RecordPurpose, Verdict},
 };
 
-use super::{Hostname, V, watch, zone};
+use super::{Hostname, V, machine, zone};
 use crate::domain::{
     effect::{DnsAnswer, DnsQuestion, HostnameSeen, RecordType},
     noun::Viewed,
@@ -25,7 +25,7 @@ pub(super) fn questions(view: &V<'_>) -> Vec<DnsQuestion> {
         ask(zone.target.as_str(), RecordType::A),
         ask(zone.target.as_str(), RecordType::Aaaa),
     ];
-    let Some(seen) = watch::current(view).filter(|seen| !watch::serves(seen, view.now)) else { return questions };
+    let Some(seen) = machine::current(view).filter(|seen| !machine::serves(seen, view.now)) else { return questions };
     questions.extend(climb(hostname).map(|name| ask(name, RecordType::Caa)));
     questions.extend(proofs(seen).map(|(_, name, _)| ask(name, RecordType::Txt)));
     questions.dedup();
@@ -131,7 +131,8 @@ pub(super) fn shown(view: &Viewed<'_, Hostname>) -> Vec<CustomerRecord> {
         found: if verdict == Verdict::Ok { Vec::new() } else { found },
         checked_at: at,
     };
-    let seen = facts.seen.as_ref().and_then(|(seen, _)| seen.as_deref()).filter(|seen| !watch::serves(seen, view.now));
+    let seen =
+        facts.seen.as_ref().and_then(|(seen, _)| seen.as_deref()).filter(|seen| !machine::serves(seen, view.now));
     let proofs = seen.into_iter().flat_map(proofs).map(|proof| text(&facts.answers, proof, at));
     std::iter::once(traffic).chain(proofs).collect()
 }

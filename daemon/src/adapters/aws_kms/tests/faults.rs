@@ -3,7 +3,7 @@ use std::sync::Arc;
 use claviger_config::{Moment, Reason, Span};
 use claviger_core::{
     domain::{
-        effect::Class,
+        budget::Class,
         failure::{Done, Failure, Retry, Stops},
     },
     ports::{Clock, Kms},

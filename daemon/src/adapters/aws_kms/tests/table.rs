@@ -1,11 +1,12 @@
 use claviger_config::{Moment, Reason, Span};
 use claviger_core::domain::{
-    effect::Class,
+    budget::Class,
     failure::{Done, Failure, Retry, Stops},
 };
 
 use crate::adapters::aws_kms::{
-    fault::{Asked, Fault, Refused},
+    asked::Asked,
+    fault::{Fault, Refused},
     operation::Operation,
     place::Place,
 };
@@ -121,6 +122,6 @@ fn a_denial_to_a_principal_of_another_account_is_a_mix_up_of_environments() {
 
 #[test]
 fn a_flood_of_words_is_cut_and_stays_one_line() {
-    let words = crate::adapters::aws_kms::fault::shortened(&"a\nb\u{1b}".repeat(1000));
+    let words = crate::adapters::aws_kms::words::shortened(&"a\nb\u{1b}".repeat(1000));
     assert!(words.len() <= 800 && !words.chars().any(char::is_control));
 }

@@ -3,8 +3,9 @@
 use super::{
     Content, EnvelopeFault, Header,
     cursor::Cursor,
-    derive::{Keys, NONCE_LENGTH, TAG_LENGTH},
-    header::{FRAME_LENGTH, MESSAGE_ID_LENGTH},
+    derive::Keys,
+    header::FRAME_LENGTH,
+    suite::{MESSAGE_ID_LENGTH, NONCE_LENGTH, TAG_LENGTH},
 };
 use zeroize::Zeroizing;
 

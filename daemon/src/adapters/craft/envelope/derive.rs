@@ -1,19 +1,16 @@
 //! From a data key and a message id to the key that seals and the commitment (developer guide, "Algorithm suites", HKDF
 //! of 0x0478).
 
-use super::{DATA_KEY_LENGTH, EnvelopeFault, header::MESSAGE_ID_LENGTH};
+use super::{
+    DATA_KEY_LENGTH, EnvelopeFault,
+    suite::{COMMITMENT_LENGTH, MESSAGE_ID_LENGTH, NONCE_LENGTH, SUITE, TAG_LENGTH},
+};
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     constant_time::verify_slices_are_equal,
     hkdf::{HKDF_SHA512, KeyType, Prk, Salt},
 };
 use zeroize::Zeroizing;
-
-/// The algorithm suite: AES-256-GCM, 12-byte nonces, 16-byte tags, HKDF-SHA-512, key commitment, no signature.
-pub(super) const SUITE: u16 = 0x0478;
-pub(super) const TAG_LENGTH: usize = 16;
-pub(super) const NONCE_LENGTH: usize = 12;
-pub(super) const COMMITMENT_LENGTH: usize = 32;
 
 /// What is derived for one message.
 pub(super) struct Keys {

@@ -3,7 +3,7 @@
 use super::{
     ContextDifference, DataKey, EnvelopeFault, MAX_MESSAGE_LENGTH,
     cursor::Cursor,
-    derive::{COMMITMENT_LENGTH, SUITE},
+    suite::{COMMITMENT_LENGTH, MESSAGE_ID_LENGTH, SUITE},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +38,6 @@ pub enum Content {
     Single,
 }
 
-pub(super) const MESSAGE_ID_LENGTH: usize = 32;
 /// How we lay out: the Encryption SDK's default.
 pub(super) const FRAME_LENGTH: u32 = 4096;
 

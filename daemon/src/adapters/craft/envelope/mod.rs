@@ -24,6 +24,7 @@ mod cursor;
 mod derive;
 mod fault;
 mod header;
+mod suite;
 
 pub use binding::{context, verify_binding};
 pub use fault::{ContextDifference, EnvelopeFault};
@@ -67,7 +68,7 @@ pub fn open(message: &[u8], data_key: &[u8; DATA_KEY_LENGTH]) -> Result<Zeroizin
     keys.verify_commitment(header.commitment())?;
     let (authenticated, rest) = message.split_at(header.length());
     let (tag, body) =
-        rest.split_at_checked(derive::TAG_LENGTH).ok_or(EnvelopeFault::Truncated { what: "header tag" })?;
+        rest.split_at_checked(suite::TAG_LENGTH).ok_or(EnvelopeFault::Truncated { what: "header tag" })?;
     keys.verify_header(authenticated, tag)?;
     body::open(&keys, &header, body)
 }
@@ -96,7 +97,7 @@ impl fmt::Debug for DataKey {
 }
 
 fn seal_as(
-    message_id: [u8; header::MESSAGE_ID_LENGTH],
+    message_id: [u8; suite::MESSAGE_ID_LENGTH],
     data_key: &DataKey,
     context: &BTreeMap<String, String>,
     plaintext: &[u8],
@@ -117,8 +118,8 @@ fn seal_as(
     clippy::disallowed_methods,
     reason = "an adapter: a message id must never repeat, a record's seed cannot promise that"
 )]
-fn new_message_id() -> Result<[u8; header::MESSAGE_ID_LENGTH], EnvelopeFault> {
-    let mut id = [0; header::MESSAGE_ID_LENGTH];
+fn new_message_id() -> Result<[u8; suite::MESSAGE_ID_LENGTH], EnvelopeFault> {
+    let mut id = [0; suite::MESSAGE_ID_LENGTH];
     aws_lc_rs::rand::fill(&mut id).map_err(|cause| EnvelopeFault::Seal { what: "message id", cause })?;
     Ok(id)
 }

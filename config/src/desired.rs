@@ -1,12 +1,9 @@
-//! Documents, read and judged: what the fleet shall be.
-
-mod settle;
+//! What the fleet shall be.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::settle::{FileRead, Settled, settle};
 use crate::{
     certificate::TlsCertificateSpec,
     environment::EnvironmentSpec,

@@ -1,10 +1,10 @@
-//! From the files of the source to the whole of what shall be.
+//! Documents, read and judged: from the files of the source to the whole of what shall be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Desired, Place};
 use crate::{
     admin::Finding,
+    desired::{Desired, Place},
     document::{self, Code, Reading},
     judge::{self, Gathered, Incumbents, Judgement, Kept, SettingsFacts},
     name::ObjectName,
