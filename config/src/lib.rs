@@ -16,6 +16,7 @@
 pub mod admin;
 pub mod certificate;
 pub mod condition;
+pub mod crd;
 pub mod desired;
 pub mod document;
 pub mod environment;

@@ -19,6 +19,9 @@ pub enum Command {
     /// Read and judge settings and documents; contact nobody. Ends with 0, or with 2 and every error at once.
     #[command(after_help = "Example:\n  clavigerd check --config settings.yaml")]
     Check(Config),
+    /// Print the custom resource definitions, or write them into a folder.
+    #[command(after_help = "Example:\n  clavigerd crds | kubectl apply --server-side -f -")]
+    Crds(Crds),
     /// Show the whole job on this machine: simulators of AWS KMS, an ACME CA, Cloudflare and DNS, and the very same daemon on them.
     #[cfg(feature = "dev")]
     #[command(after_help = "Example:\n  clavigerd dev --directory ./demo --speed 1d/s")]
@@ -37,6 +40,14 @@ pub struct Config {
     /// The settings file. Relative paths in it are relative to it.
     #[arg(long, value_name = "FILE", env = "CLAVIGER_CONFIG")]
     pub config: PathBuf,
+}
+
+/// Where the definitions go.
+#[derive(Args, Debug)]
+pub struct Crds {
+    /// Write one file for each kind into this folder. Default: all of them to standard output.
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
 }
 
 /// How the demonstration runs.

@@ -34,6 +34,7 @@ pub fn main() -> ExitCode {
     };
     match arguments.command {
         Command::Check(config) => check(&config.config),
+        Command::Crds(crds) => definitions(crds.directory.as_deref()),
         #[cfg(feature = "dev")]
         Command::Dev(dev) => block_on(crate::dev::run(dev)),
         Command::Run(config) => run(&config.config),
@@ -57,6 +58,22 @@ fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints the custom resource definitions, or writes them.
+fn definitions(folder: Option<&Path>) -> ExitCode {
+    let files = claviger_config::crd::files();
+    let Some(folder) = folder else {
+        return out(&files.into_iter().map(|(_, text)| format!("---\n{text}")).collect::<String>());
+    };
+    for (name, text) in files {
+        let path = folder.join(name);
+        if let Err(error) = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text)) {
+            talk(&format!("error: cannot write `{}`: {error}\n", path.display()));
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 /// Reads and judges everything; contacts nobody.
