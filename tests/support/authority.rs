@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use anyhow::{Context, Result, ensure};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
 use rustls::ServerConfig;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 
@@ -38,6 +41,33 @@ impl TestAuthority {
         let certificate = parameters.signed_by(&key, &self.issuer)?;
         Ok(ServerIdentity { certificate, key })
     }
+
+    /// A certificate with its key for a client of this common name in up to two organizations, which is how Kubernetes
+    /// reads users and groups.
+    pub fn client(&self, name: &str, organizations: &[&str]) -> Result<ClientIdentity> {
+        ensure!(organizations.len() <= ORGANIZATION.len(), "a client has at most two organizations");
+        let key = KeyPair::generate()?;
+        let mut parameters = parameters(name, &[])?;
+        for (kind, organization) in ORGANIZATION.iter().zip(organizations) {
+            parameters.distinguished_name.push(kind(), *organization);
+        }
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate_pem = parameters.signed_by(&key, &self.issuer)?.pem();
+        Ok(ClientIdentity { certificate_pem, key_pem: key.serialize_pem() })
+    }
+}
+
+/// A name holds one value of each kind, so the second goes by its number.
+const ORGANIZATION: [fn() -> DnType; 2] =
+    [|| DnType::OrganizationName, || DnType::CustomDnType(vec![2, 5, 4, 10])];
+
+/// What a TLS client needs to say who it is.
+#[derive(Debug)]
+pub struct ClientIdentity {
+    /// The certificate.
+    pub certificate_pem: String,
+    /// The private key, which is worth nothing outside the test.
+    pub key_pem: String,
 }
 
 /// What a TLS server needs.
