@@ -14,7 +14,7 @@ apiVersion: v1
 kind: Secret
 metadata: { name: shop-tls, namespace: shop }
 type: Opaque
-stringData: { greeting: good morning }
+data: { greeting: Z29vZCBtb3JuaW5n } # good morning
 ";
 
 const READER: &str = r"
@@ -66,7 +66,8 @@ async fn an_outage_ends(kubernetes: &mut Kubernetes, ann: &Kubeconfig) -> Result
 async fn kubernetes_lets_nobody_in_without_rights() -> Result<()> {
     let kubernetes = Kubernetes::start().await?;
     kubernetes.apply(SHOP).await?;
-    let (bob, eve) = (kubernetes.kubeconfig_for("bob", &[])?, kubernetes.kubeconfig_for("eve", &["staff", "auditors"])?);
+    let (bob, eve) =
+        (kubernetes.kubeconfig_for("bob", &[])?, kubernetes.kubeconfig_for("eve", &["staff", "auditors"])?);
     for user in [&bob, &eve] {
         refused(&greeting(user).await)?;
     }

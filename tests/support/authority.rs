@@ -58,8 +58,7 @@ impl TestAuthority {
 }
 
 /// A name holds one value of each kind, so the second goes by its number.
-const ORGANIZATION: [fn() -> DnType; 2] =
-    [|| DnType::OrganizationName, || DnType::CustomDnType(vec![2, 5, 4, 10])];
+const ORGANIZATION: [fn() -> DnType; 2] = [|| DnType::OrganizationName, || DnType::CustomDnType(vec![2, 5, 4, 10])];
 
 /// What a TLS client needs to say who it is.
 #[derive(Debug)]
@@ -110,4 +109,22 @@ fn parameters(name: &str, names: &[&str]) -> Result<CertificateParams> {
     parameters.not_before = date_time_ymd(2020, 1, 1);
     parameters.not_after = date_time_ymd(2099, 1, 1);
     Ok(parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openssl;
+
+    #[test]
+    fn a_client_has_a_name_and_up_to_two_organizations() {
+        let authority = TestAuthority::new("test").unwrap();
+        let identity = authority.client("ann", &["staff", "auditors"]).unwrap();
+        // Newer versions write no spaces there.
+        let described = openssl::describe(&identity.certificate_pem).unwrap().replace(" = ", "=");
+        for part in ["CN=ann", "O=staff", "O=auditors", "TLS Web Client Authentication"] {
+            assert!(described.contains(part), "{part} is missing:\n{described}");
+        }
+        authority.client("ann", &["a", "b", "c"]).expect_err("a third has no place");
+    }
 }

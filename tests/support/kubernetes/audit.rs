@@ -150,3 +150,43 @@ impl From<Event> for ApiRequest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scratch;
+
+    fn event(id: &str, verb: &str, code: u16) -> String {
+        let object = r#"{"resource":"secrets","namespace":"shop","name":"shop-tls"}"#;
+        format!(
+            r#"{{"auditID":"{id}","verb":"{verb}","requestURI":"/{id}","user":{{"username":"ann"}},"objectRef":{object},"responseStatus":{{"code":{code}}}}}"#
+        )
+    }
+
+    fn log(text: &str) -> (Scratch, std::path::PathBuf) {
+        let scratch = Scratch::new("audit").unwrap();
+        let path = scratch.write("log", text).unwrap();
+        (scratch, path)
+    }
+
+    #[test]
+    fn a_watch_that_begins_and_ends_is_one_request() {
+        let (_scratch, log) = log(&format!("{0}\n{0}\n{1}\n", event("1", "watch", 200), event("2", "patch", 409)));
+        let requests = read(&log).unwrap();
+        let told: Vec<_> = requests.iter().map(|told| (told.deed(), told.is_write(), told.done())).collect();
+        assert_eq!(told, [("watch secrets".into(), false, true), ("patch secrets".into(), true, false)]);
+    }
+
+    #[test]
+    fn a_line_that_is_still_being_written_waits() {
+        let (_scratch, log) = log(&format!("{}\n{}", event("1", "create", 201), &event("2", "create", 201)[..30]));
+        assert_eq!(read(&log).unwrap().len(), 1);
+        assert!(ends_with(&log, "/1") && !ends_with(&log, "/2"));
+    }
+
+    #[test]
+    fn a_line_that_is_no_event_is_an_error() {
+        let (_scratch, log) = log("good morning\n");
+        assert!(read(&log).unwrap_err().to_string().contains("good morning"));
+    }
+}
