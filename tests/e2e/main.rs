@@ -20,6 +20,7 @@ mod hostnames_stuck;
 mod issue;
 mod keys;
 mod kms_peers;
+mod kube_peers;
 mod log;
 mod lost_answers;
 mod memory;

@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use anyhow::{Context, Result, ensure};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
 use rustls::ServerConfig;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 
@@ -38,6 +41,32 @@ impl TestAuthority {
         let certificate = parameters.signed_by(&key, &self.issuer)?;
         Ok(ServerIdentity { certificate, key })
     }
+
+    /// A certificate with its key for a client of this common name in up to two organizations, which is how Kubernetes
+    /// reads users and groups.
+    pub fn client(&self, name: &str, organizations: &[&str]) -> Result<ClientIdentity> {
+        ensure!(organizations.len() <= ORGANIZATION.len(), "a client has at most two organizations");
+        let key = KeyPair::generate()?;
+        let mut parameters = parameters(name, &[])?;
+        for (kind, organization) in ORGANIZATION.iter().zip(organizations) {
+            parameters.distinguished_name.push(kind(), *organization);
+        }
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate_pem = parameters.signed_by(&key, &self.issuer)?.pem();
+        Ok(ClientIdentity { certificate_pem, key_pem: key.serialize_pem() })
+    }
+}
+
+/// A name holds one value of each kind, so the second goes by its number.
+const ORGANIZATION: [fn() -> DnType; 2] = [|| DnType::OrganizationName, || DnType::CustomDnType(vec![2, 5, 4, 10])];
+
+/// What a TLS client needs to say who it is.
+#[derive(Debug)]
+pub struct ClientIdentity {
+    /// The certificate.
+    pub certificate_pem: String,
+    /// The private key, which is worth nothing outside the test.
+    pub key_pem: String,
 }
 
 /// What a TLS server needs.
@@ -80,4 +109,22 @@ fn parameters(name: &str, names: &[&str]) -> Result<CertificateParams> {
     parameters.not_before = date_time_ymd(2020, 1, 1);
     parameters.not_after = date_time_ymd(2099, 1, 1);
     Ok(parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openssl;
+
+    #[test]
+    fn a_client_has_a_name_and_up_to_two_organizations() {
+        let authority = TestAuthority::new("test").unwrap();
+        let identity = authority.client("ann", &["staff", "auditors"]).unwrap();
+        // Newer versions write no spaces there.
+        let described = openssl::describe(&identity.certificate_pem).unwrap().replace(" = ", "=");
+        for part in ["CN=ann", "O=staff", "O=auditors", "TLS Web Client Authentication"] {
+            assert!(described.contains(part), "{part} is missing:\n{described}");
+        }
+        authority.client("ann", &["a", "b", "c"]).expect_err("a third has no place");
+    }
 }

@@ -57,6 +57,12 @@ impl Program {
         self
     }
 
+    /// Lets the program read this from standard input.
+    pub fn standard_input(self, text: &str) -> Result<Self> {
+        self.scratch.write(INPUT, text)?;
+        Ok(self)
+    }
+
     /// Says nothing of what the program printed when it ends: for benchmarks, whose output nobody captures.
     #[must_use]
     pub fn without_tail(mut self) -> Self {
@@ -64,7 +70,7 @@ impl Program {
         self
     }
 
-    /// Starts the program, without standard input.
+    /// Starts the program; standard input is empty unless given.
     pub fn start(self) -> Result<Process> {
         let child = self.spawn()?;
         Ok(Process { program: self, child })
@@ -85,10 +91,20 @@ impl Program {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value))).current_dir(folder);
-        command.stdin(Stdio::null()).stdout(log(folder, "stdout")?).stderr(log(folder, "stderr")?);
+        command.stdin(self.input()?).stdout(log(folder, "stdout")?).stderr(log(folder, "stderr")?);
         Ok(command)
     }
+
+    fn input(&self) -> io::Result<Stdio> {
+        match File::open(self.scratch.path().join(INPUT)) {
+            Ok(file) => Ok(file.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Stdio::null()),
+            Err(error) => Err(error),
+        }
+    }
 }
+
+const INPUT: &str = "stdin";
 
 /// A running program; ended when dropped. What it said last is shown with the test that fails.
 #[derive(Debug)]
@@ -259,6 +275,14 @@ mod tests {
         let mut process = shell("cat; env");
         process.wait(SOON).await.unwrap();
         assert!(process.stdout().contains("HOME=") && !process.stdout().contains("CARGO"), "{}", process.stdout());
+    }
+
+    #[tokio::test]
+    async fn a_program_reads_what_it_is_given() {
+        let program = Program::new("cat", "/bin/cat").unwrap().standard_input("good morning").unwrap();
+        let mut process = program.start().unwrap();
+        process.wait(SOON).await.unwrap();
+        assert_eq!(process.stdout(), "good morning");
     }
 
     #[tokio::test]

@@ -29,6 +29,26 @@ pub fn openssl() -> Result<PathBuf> {
     named_by("CLAVIGER_OPENSSL")
 }
 
+/// The database of [`kube_apiserver`].
+pub fn etcd() -> Result<PathBuf> {
+    named_by("CLAVIGER_ETCD")
+}
+
+/// Kubernetes' API server.
+pub fn kube_apiserver() -> Result<PathBuf> {
+    named_by("CLAVIGER_KUBE_APISERVER")
+}
+
+/// Kubernetes' command line.
+pub fn kubectl() -> Result<PathBuf> {
+    named_by("CLAVIGER_KUBECTL")
+}
+
+/// What renders and installs charts.
+pub fn helm() -> Result<PathBuf> {
+    named_by("CLAVIGER_HELM")
+}
+
 /// A binary of this workspace, such as `clavigerd`, built with the same profile as the test that asks.
 pub fn binary(name: &str) -> Result<PathBuf> {
     // A test program is `<target>/<profile>/deps/e2e-<hash>`, a binary of ours `<target>/<profile>/<name>`.
