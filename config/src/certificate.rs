@@ -93,7 +93,7 @@ pub struct Outlet {
     /// Files below `files.write`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<FilesOutlet>,
-    /// A Kubernetes Secret; comes with the operator.
+    /// A Kubernetes Secret, where the documents are custom resources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretOutlet>,
 }

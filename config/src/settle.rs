@@ -1,6 +1,9 @@
 //! Documents, read and judged: from the files of the source to the whole of what shall be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     admin::Finding,
@@ -36,6 +39,21 @@ pub struct Settled {
     pub accepted_hash_input: String,
     /// What to remember: `before` of the next time.
     pub accepted: Incumbents,
+}
+
+impl Settled {
+    /// Gives each object whose newest version is in force the number that its source counts with: `metadata.generation`.
+    pub fn number(&mut self, generation: impl Fn(&ObjectName) -> Option<u64>) {
+        for (name, wanted) in &mut self.desired.objects {
+            let Some(number) = generation(name).filter(|_| !self.kept.contains_key(name)) else { continue };
+            if wanted.generation != number {
+                Arc::make_mut(wanted).generation = number;
+            }
+            if let Some(incumbent) = self.accepted.objects.get_mut(name) {
+                incumbent.generation = number;
+            }
+        }
+    }
 }
 
 /// Read and judge all files. Nothing counts as removed while a file cannot be read or there is no document at all.

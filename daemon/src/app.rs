@@ -10,8 +10,8 @@ use std::{
 use claviger_config::{
     Kind, ObjectName, Span,
     settings::{Listen, Settings},
+    settle::Settled,
 };
-use claviger_core::ports::Store;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
@@ -19,12 +19,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    adapters::{
-        clock::Pace,
-        directory::{self, Watch},
-    },
+    adapters::{clock::Pace, directory::Watch, kubernetes::Leader, sqlite::SqliteStore},
     admin,
     drive::Driver,
+    origin::{InCluster, Origin},
     serve,
     shared::Shared,
     sight::{health, metrics::Metrics},
@@ -45,6 +43,7 @@ pub struct Running {
     stop: CancellationToken,
     driving: JoinHandle<()>,
     watching: JoinHandle<()>,
+    leads: Option<Leader>,
     addresses: Addresses,
     socket: Option<PathBuf>,
 }
@@ -72,13 +71,13 @@ impl App {
             tracing::debug!("{why}");
         }
         let (store, journal, state) = wiring::stores(&settings, base, &clock)?;
-        let kept = store.accepted().await.map_err(|failure| StartError::Store(failure.message))?;
+        let instance = format!("{}-{:08x}", hostname(), clock.draw() as u32);
+        let origin = origin(&settings, base, &store, &clock, &instance).await?;
+        let kept = accepted(&origin, &store).await?;
         let documents = Arc::new(Documents::new((&settings).into(), Documents::incumbents(&kept)));
-        let folder = base.join(settings.source.directory.as_deref().unwrap_or_default());
-        let first = kept.is_empty();
-        let changes = Watch::start(&folder); // before the first reading, so that nothing falls between the two
-        let settled = documents.judge(&directory::read(&folder));
-        if first && !settled.findings.is_empty() {
+        let settled = judge(&documents, &origin);
+        // In a cluster one object that is wrong stops that object, also at the very first start.
+        if kept.is_empty() && origin.cluster().is_none() && !settled.findings.is_empty() {
             return Err(StartError::Documents(settled.findings));
         }
         let changed = documents.put_in_force(settled);
@@ -92,23 +91,87 @@ impl App {
             journal: &journal,
             state: &state,
             documents: &documents,
+            cluster: origin.cluster().map(|at| &**at),
         };
         let fleet = Arc::new(wiring::fleet(&parts)?);
+        let records = wiring::records(&parts);
         let driver = Driver::new(Arc::clone(&fleet), Arc::clone(&documents), Arc::clone(&clock), Arc::clone(&metrics));
-        let shared = Arc::new(Shared { clock, documents, driver, fleet, journal, metrics, store });
-        remember(&shared, Changed { claims: true, ..changed }).await;
-        begin(&shared).await?;
+        let objects = origin.cluster().map(|at| Arc::clone(&at.objects));
+        let shared = Arc::new(Shared { clock, documents, driver, fleet, journal, metrics, store, records, objects });
+        remember(&origin, &shared, Changed { claims: true, ..changed }).await;
         let stop = CancellationToken::new();
         let addresses = listen(&settings, base, &shared, &stop).await?;
-        let driving = tokio::spawn({
-            let driver = Arc::clone(&shared.driver);
-            async move { driver.run().await }
-        });
-        let watching = tokio::spawn(watch(folder, changes, Arc::clone(&shared), stop.clone()));
+        let (leads, driving) = drive(&origin, &shared, &instance).await?;
+        let watching = tokio::spawn(watch(origin, Arc::clone(&shared), stop.clone()));
         tracing::info!(objects = shared.fleet.count(), "clavigerd {} runs", crate::VERSION);
         let socket = addresses.admin.clone();
-        Ok(Running { shared, stop, driving, watching, addresses, socket })
+        Ok(Running { shared, stop, driving, watching, leads, addresses, socket })
     }
+}
+
+async fn origin(
+    settings: &Settings,
+    base: &Path,
+    store: &Arc<SqliteStore>,
+    clock: &Arc<dyn Pace>,
+    instance: &str,
+) -> Result<Origin, StartError> {
+    if settings.source.kubernetes.is_some() {
+        return Ok(Origin::Cluster(Arc::new(InCluster::start(store, clock, instance).await?)));
+    }
+    let folder = base.join(settings.source.directory.as_deref().unwrap_or_default());
+    let changes = Watch::start(&folder); // before the first reading, so that nothing falls between the two
+    Ok(Origin::Folder(folder, changes))
+}
+
+/// What was accepted before: it stands in the state folder, or with each object.
+async fn accepted(origin: &Origin, store: &SqliteStore) -> Result<Vec<(String, Vec<u8>)>, StartError> {
+    match origin.cluster() {
+        Some(at) => Ok(at.objects.accepted()),
+        None => store.accepted().await.map_err(|failure| StartError::Store(failure.message)),
+    }
+}
+
+fn judge(documents: &Documents, origin: &Origin) -> Settled {
+    let mut settled = documents.judge(&origin.read());
+    if let Some(at) = origin.cluster() {
+        settled.number(|name| at.objects.generation(name));
+    }
+    settled
+}
+
+/// At once, or as soon as this replica is elected.
+async fn drive(
+    origin: &Origin,
+    shared: &Arc<Shared>,
+    instance: &str,
+) -> Result<(Option<Leader>, JoinHandle<()>), StartError> {
+    let shared = Arc::clone(shared);
+    let Some(at) = origin.cluster().cloned() else {
+        begin(&shared).await?;
+        return Ok((None, tokio::spawn(async move { shared.driver.run().await })));
+    };
+    shared.metrics.leads(false);
+    let leader = at.stand(instance).await?;
+    let mut word = leader.clone();
+    let driving = tokio::spawn(async move {
+        word.elected().await;
+        tracing::info!("this replica is at work");
+        shared.metrics.leads(true);
+        at.records.read_claims();
+        at.watch_secrets(&shared);
+        if let Err(error) = begin(&shared).await {
+            tracing::error!("the work cannot begin: {error}");
+            return;
+        }
+        shared.driver.run().await;
+    });
+    Ok((Some(leader), driving))
+}
+
+/// The name of this machine, or of this pod.
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 impl Running {
@@ -128,22 +191,41 @@ impl Running {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(20), self.driving).await;
         self.stop.cancel();
         self.watching.abort();
+        if let Some(leader) = self.leads {
+            leader.resign().await;
+        }
         if let Some(socket) = &self.socket {
             let _ = std::fs::remove_file(socket);
         }
     }
 
     /// Runs until it is told to end, or the disk loses what it was given.
-    pub async fn until_signal(self, signals: &mut Signals) -> ExitCode {
+    pub async fn until_signal(mut self, signals: &mut Signals) -> ExitCode {
         let (mut store, mut journal) = (self.shared.store.broken(), self.shared.journal.broken());
+        let deposed = deposed(self.leads.as_mut());
         let code = tokio::select! {
             () = signals.any() => ExitCode::SUCCESS,
+            () = deposed => {
+                tracing::error!("another replica may be at work: the lease was lost, so this one ends and stands again");
+                ExitCode::FAILURE
+            }
             lost = store.wait_for(Option::is_some) => broken("store", lost.ok().as_deref()),
             lost = journal.wait_for(Option::is_some) => broken("audit journal", lost.ok().as_deref()),
         };
         tracing::info!("clavigerd ends");
         self.stop().await;
         code
+    }
+}
+
+/// Waits until a replica that was at work no longer is; for ever where there is no election.
+async fn deposed(leader: Option<&mut Leader>) {
+    match leader {
+        Some(leader) => {
+            leader.elected().await;
+            leader.deposed().await;
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -184,7 +266,7 @@ async fn begin(shared: &Shared) -> Result<(), StartError> {
     for at in shared.documents.environments() {
         crate::ledger::load(shared, &at).await.map_err(failed)?;
     }
-    let mut names: Vec<ObjectName> = shared.store.names().await.map_err(failed)?;
+    let mut names: Vec<ObjectName> = shared.records.names().await.map_err(failed)?;
     shared.documents.each(|name, _| names.push(name.clone()));
     names.sort();
     names.dedup();
@@ -225,20 +307,21 @@ async fn listen(
     Ok(addresses)
 }
 
-/// Reads the folder again whenever something happened in it.
-async fn watch(folder: PathBuf, mut changes: Watch, shared: Arc<Shared>, stop: CancellationToken) {
+/// Reads everything again whenever something happened there.
+async fn watch(mut origin: Origin, shared: Arc<Shared>, stop: CancellationToken) {
     loop {
         tokio::select! {
-            () = changes.next() => reload(&folder, &shared).await,
+            () = origin.next() => {}
             () = stop.cancelled() => return,
         }
+        origin = reload(origin, &shared).await;
     }
 }
 
-async fn reload(folder: &Path, shared: &Arc<Shared>) {
-    let (folder, documents) = (folder.to_owned(), Arc::clone(&shared.documents));
-    let judged = tokio::task::spawn_blocking(move || documents.judge(&directory::read(&folder))).await;
-    let Ok(settled) = judged else { return };
+async fn reload(origin: Origin, shared: &Arc<Shared>) -> Origin {
+    let documents = Arc::clone(&shared.documents);
+    let judged = tokio::task::spawn_blocking(move || (judge(&documents, &origin), origin)).await;
+    let (settled, origin) = judged.expect("judging does not panic, and the runtime does not end before its tasks");
     for finding in &settled.findings {
         tracing::debug!("{}:{}:{}: {}", finding.file, finding.line, finding.column, finding.message);
     }
@@ -246,8 +329,9 @@ async fn reload(folder: &Path, shared: &Arc<Shared>) {
     tell(&shared.documents, &changed);
     let mut objects = changed.objects.clone();
     objects.extend(take_in(shared, &changed).await);
-    remember(shared, changed).await;
+    remember(&origin, shared, changed).await;
     objects.into_iter().for_each(|name| shared.driver.put(name));
+    origin
 }
 
 /// Says which documents are rejected, when that is news; also at a start.
@@ -280,11 +364,18 @@ async fn take_in(shared: &Shared, changed: &Changed) -> Vec<ObjectName> {
 }
 
 /// What is in force is what a restart goes on with. What could not be stored is stored with the next reading.
-async fn remember(shared: &Shared, changed: Changed) {
+async fn remember(origin: &Origin, shared: &Arc<Shared>, changed: Changed) {
+    if let Some(at) = origin.cluster() {
+        at.remember(&changed);
+        if shared.driver.works() {
+            at.watch_secrets(shared);
+        }
+    }
     if changed.accepted.is_empty() && !changed.claims {
         return;
     }
-    let kept = match shared.store.keep_accepted(changed.accepted.clone()).await {
+    let in_folder = if origin.cluster().is_some() { Vec::new() } else { changed.accepted.clone() };
+    let kept = match shared.store.keep_accepted(in_folder).await {
         Ok(()) => crate::ledger::claim_documents(shared).await,
         Err(failure) => Err(failure),
     };

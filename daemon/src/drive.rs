@@ -6,7 +6,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -59,6 +59,8 @@ pub struct Driver {
     documents: Arc<Documents>,
     fleet: Arc<Fleet>,
     heartbeat: AtomicI64,
+    /// Whether it has begun: a replica that is not at work stands still, and that is well.
+    begun: AtomicBool,
     metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
     seen: Mutex<BTreeSet<ObjectName>>,
@@ -75,6 +77,7 @@ impl Driver {
         Arc::new(Self {
             agenda: Mutex::default(),
             heartbeat: AtomicI64::new(clock.now().0),
+            begun: AtomicBool::new(false),
             clock,
             documents,
             fleet,
@@ -90,6 +93,8 @@ impl Driver {
 
     /// Runs until it is stopped; then waits for the passes that are out.
     pub async fn run(self: &Arc<Self>) {
+        self.heartbeat.store(self.clock.now().0, Ordering::Relaxed);
+        self.begun.store(true, Ordering::Relaxed);
         while !self.stop.is_cancelled() {
             let place = tokio::select! {
                 biased;
@@ -263,12 +268,20 @@ impl Driver {
         complete
     }
 
+    /// Whether it has begun.
+    pub fn works(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
     /// Why it does not work: the scheduler stands still, or the store takes nothing.
     pub fn trouble(&self) -> Option<String> {
         // A pass that had nothing to write says nothing about the store.
         let taken = self.metrics.committed();
         if let Some((text, _)) = lock(&self.store_trouble).values().find(|(_, before)| *before == taken) {
             return Some(format!("the store does not work: {text}"));
+        }
+        if !self.begun.load(Ordering::Relaxed) {
+            return None;
         }
         let beat = Moment(self.heartbeat.load(Ordering::Relaxed));
         let still = self.clock.real_since(beat);

@@ -127,6 +127,11 @@ impl Fleet {
         of_kind!(self, name, keeper => keeper.ask(name, ask).await).unwrap_or(Ok(()))
     }
 
+    /// What was seen of a subject no longer counts: its next pass looks again.
+    pub fn doubt(&self, name: &ObjectName) {
+        of_kind!(self, name, keeper => keeper.doubt(name));
+    }
+
     /// How many subjects are known.
     pub fn count(&self) -> usize {
         self.environments.count() + self.keys.count() + self.certificates.count() + self.hostnames.count()

@@ -16,6 +16,7 @@ pub mod fleet;
 pub mod journal;
 pub mod layers;
 pub mod ledger;
+pub mod origin;
 pub mod serve;
 pub mod shared;
 pub mod sight;

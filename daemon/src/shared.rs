@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use claviger_core::ports::Store;
+
 use crate::{
-    adapters::{clock::Pace, sqlite::SqliteStore},
+    adapters::{clock::Pace, kubernetes::Objects, sqlite::SqliteStore},
     drive::Driver,
     fleet::Fleet,
     journal::Journal,
@@ -25,6 +27,10 @@ pub struct Shared {
     pub journal: Arc<Journal>,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// Memory.
+    /// Memory: what is kept in the state folder.
     pub store: Arc<SqliteStore>,
+    /// The records of the subjects, wherever they are kept.
+    pub records: Arc<dyn Store>,
+    /// The custom resources, in a cluster.
+    pub objects: Option<Arc<Objects>>,
 }

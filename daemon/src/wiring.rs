@@ -10,7 +10,7 @@ use std::{
 use claviger_config::{IssuerName, desired::Surroundings, settings::Settings};
 use claviger_core::{
     domain::failure::Failure,
-    ports::{Answer, Audit, Clock},
+    ports::{Answer, Audit, Clock, Outlet, Store, Vault},
     reconcile::{outside::Outside, pass::Common, world::World},
 };
 use tokio::net::UnixListener;
@@ -26,11 +26,13 @@ use crate::{
         dns::Resolver,
         files::{self, AccountFiles, FilesOutlet},
         http01,
+        kubernetes::{AccountSecrets, Outlets, SecretOutlet},
         sqlite::{SqliteStore, State},
     },
     fleet::Fleet,
     journal::Journal,
     layers::{audit::Audited, deadline::Deadline, meter::Metered},
+    origin::InCluster,
     shared::Shared,
     sight::{feed, log::Teller, metrics::Metrics},
     source::Documents,
@@ -86,6 +88,8 @@ pub struct Parts<'a> {
     pub state: &'a State,
     /// What shall be.
     pub documents: &'a Arc<Documents>,
+    /// The cluster, when the documents are custom resources.
+    pub cluster: Option<&'a InCluster>,
 }
 
 /// Builds the fleet on the outside and its layers.
@@ -101,8 +105,14 @@ pub fn fleet(parts: &Parts<'_>) -> Result<Fleet, StartError> {
         clock,
         budgets: std::sync::Mutex::default(),
         board: std::sync::Mutex::default(),
-        listener: Arc::new(Teller::new(Arc::clone(parts.metrics), feed)),
+        listener: Arc::new(Teller::new(Arc::clone(parts.metrics), feed, events(parts))),
     }))
+}
+
+/// Whom news are told beside the log.
+fn events(parts: &Parts<'_>) -> Option<crate::sight::log::Events> {
+    let events = parts.cluster?.events.clone();
+    Some(Box::new(move |name, plan| events.tell(name, plan)))
 }
 
 /// Audit outermost, so that what is journalled is what was tried; crash points innermost, next to the far side.
@@ -130,10 +140,32 @@ fn outside(parts: &Parts<'_>) -> Result<Outside, StartError> {
             observer: seen_kms(parts),
             clock,
         })),
-        outlet: Arc::new(FilesOutlet::new(write, hooks(settings), parts.base)),
-        store: Arc::clone(parts.store) as _,
-        vault: Arc::new(AccountFiles::new(parts.state)),
+        outlet: outlet(parts, FilesOutlet::new(write, hooks(settings), parts.base)),
+        store: records(parts),
+        vault: vault(parts),
     })
+}
+
+/// In a cluster an outlet may be a Secret too.
+fn outlet(parts: &Parts<'_>, files: FilesOutlet) -> Arc<dyn Outlet> {
+    let Some(at) = parts.cluster else { return Arc::new(files) };
+    let secrets = SecretOutlet::new(at.cluster.clone(), Arc::clone(parts.clock) as Arc<dyn Clock>);
+    Arc::new(Outlets { files, secrets })
+}
+
+/// Where the records of subjects are kept: in the state folder, or in the status of the objects.
+pub fn records(parts: &Parts<'_>) -> Arc<dyn Store> {
+    match parts.cluster {
+        Some(at) => Arc::clone(&at.records) as _,
+        None => Arc::clone(parts.store) as _,
+    }
+}
+
+fn vault(parts: &Parts<'_>) -> Arc<dyn Vault> {
+    match parts.cluster {
+        Some(at) => Arc::new(AccountSecrets::new(&at.cluster, Arc::clone(parts.clock) as Arc<dyn Clock>)),
+        None => Arc::new(AccountFiles::new(parts.state)),
+    }
 }
 
 fn hooks(settings: &Settings) -> std::collections::BTreeMap<claviger_config::Name, claviger_config::settings::Hook> {
@@ -216,8 +248,10 @@ fn thumbprint(shared: &Shared, host: &str) -> Option<String> {
     let board = shared.fleet.common().board.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let pending = certificates.iter().find_map(|certificate| board.order_at(certificate));
     let first = at.spec.issuers.iter().filter(|issuer| issuer.acme.is_some()).map(|issuer| &issuer.name);
-    let account = pending.into_iter().chain(first).find_map(|issuer| board.thumbprint(&at.name, issuer));
-    account.map(str::to_owned)
+    let issuers = || pending.into_iter().chain(first.clone());
+    let account = issuers().find_map(|issuer| board.thumbprint(&at.name, issuer).map(str::to_owned));
+    // A replica that is not at work knows the accounts from the status of their environment.
+    account.or_else(|| issuers().find_map(|issuer| shared.objects.as_ref()?.thumbprint(&at.name, issuer)))
 }
 
 /// Binds the admin socket: ours alone. One that a dead daemon left is replaced; the state folder's lock says that it is dead.

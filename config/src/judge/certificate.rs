@@ -22,7 +22,7 @@ pub(super) const REFUSALS: &[Rule] = &[
     authority_not_supported,
     wildcard_not_supported,
     challenge_not_supported,
-    secret_outlet_not_supported,
+    secret_outlet_without_cluster,
     write_folder_missing,
     hook_missing,
     listener_missing,
@@ -164,12 +164,16 @@ fn challenge_not_supported(subject: &Subject<'_>) -> Option<Refused> {
     Some(Refused::new(Reason::NotSupportedYet, path, message).fix(fix))
 }
 
-fn secret_outlet_not_supported(subject: &Subject<'_>) -> Option<Refused> {
+fn secret_outlet_without_cluster(subject: &Subject<'_>) -> Option<Refused> {
     let outlets = spec(subject.document)?.outlets.iter().enumerate();
     let (number, outlet) = outlets.into_iter().find(|(_, outlet)| outlet.secret.is_some())?;
-    let message = format!("the outlet `{}` is a Kubernetes Secret, which comes with a later release", outlet.name);
-    let refused = Refused::new(Reason::NotSupportedYet, format!("spec.outlets.{number}.secret"), message);
-    Some(refused.fix("write `files: { directory: … }`"))
+    let message = format!(
+        "the outlet `{}` is a Kubernetes Secret, and the settings lack `source: {{ kubernetes: {{}} }}`",
+        outlet.name
+    );
+    let refused = Refused::new(Reason::SettingMissing, format!("spec.outlets.{number}.secret"), message);
+    (!subject.settings.kubernetes)
+        .then(|| refused.fix("write `files: { directory: … }`, or run clavigerd in a cluster"))
 }
 
 fn write_folder_missing(subject: &Subject<'_>) -> Option<Refused> {

@@ -46,6 +46,8 @@ pub struct SettingsFacts {
     pub hooks: BTreeSet<Name>,
     /// Whether there is a listener for http-01.
     pub http01: bool,
+    /// Whether the documents are custom resources, so that there are Secrets.
+    pub kubernetes: bool,
     /// Whether documents may read files.
     pub reads: bool,
     /// Whether documents may write files.
@@ -57,6 +59,7 @@ impl From<&Settings> for SettingsFacts {
         Self {
             hooks: settings.hooks.keys().cloned().collect(),
             http01: settings.http01.is_some(),
+            kubernetes: settings.source.kubernetes.is_some(),
             reads: settings.files.read.is_some(),
             writes: settings.files.write.is_some(),
         }

@@ -80,19 +80,8 @@ impl Written<'_> {
 
 type Rule = fn(&Settings, &Written<'_>) -> Vec<Finding>;
 
-const RULES: &[Rule] = &[
-    source_is_a_folder,
-    admin_is_a_socket_file,
-    others_are_addresses,
-    addresses_differ,
-    folders_differ,
-    commands_are_there,
-];
-
-fn source_is_a_folder(settings: &Settings, written: &Written<'_>) -> Vec<Finding> {
-    let kubernetes = settings.source.kubernetes.as_ref();
-    kubernetes.map(|_| Code::SourceNotYet.plain(&written.at("source.kubernetes"))).into_iter().collect()
-}
+const RULES: &[Rule] =
+    &[admin_is_a_socket_file, others_are_addresses, addresses_differ, folders_differ, commands_are_there];
 
 /// Only a socket file tells who asks (its peer's user), and only the file system says who may.
 fn admin_is_a_socket_file(settings: &Settings, written: &Written<'_>) -> Vec<Finding> {

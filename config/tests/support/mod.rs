@@ -91,7 +91,7 @@ spec:
 /// Settings that lack nothing.
 pub(crate) fn settings() -> SettingsFacts {
     let hooks = ["nginx".parse().expect("a name")].into();
-    SettingsFacts { hooks, http01: true, reads: true, writes: true }
+    SettingsFacts { hooks, http01: true, kubernetes: false, reads: true, writes: true }
 }
 
 /// One file that can be read.

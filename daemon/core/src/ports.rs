@@ -261,6 +261,25 @@ pub struct Commit<'a> {
     pub expected: Option<Version>,
     /// What belongs to the environment alone from now on: kind and value.
     pub claims: &'a [(&'static str, String)],
+    /// What the object says of itself from now on, for a store that everybody reads.
+    pub status: Shows<'a>,
+}
+
+/// A status that is put into words only where somebody keeps it.
+#[derive(Clone, Copy)]
+pub struct Shows<'a>(pub &'a (dyn Fn() -> serde_json::Value + Send + Sync));
+
+impl Shows<'_> {
+    /// In words.
+    pub fn status(self) -> serde_json::Value {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Shows<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shows")
+    }
 }
 
 /// The audit journal. One line before an effect and one after.

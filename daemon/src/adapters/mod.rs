@@ -8,4 +8,5 @@ pub mod directory;
 pub mod dns;
 pub mod files;
 pub mod http01;
+pub mod kubernetes;
 pub mod sqlite;

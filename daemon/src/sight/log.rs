@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use claviger_config::{admin::HostnameChange, condition::ConditionStatus, settings::LogFormat};
+use claviger_config::{ObjectName, admin::HostnameChange, condition::ConditionStatus, settings::LogFormat};
 use claviger_core::{
-    domain::plan::Step,
+    domain::plan::{Plan, Step},
     reconcile::pass::{Listener, Told},
     report,
 };
@@ -35,12 +35,16 @@ pub fn start(format: LogFormat, lost: IntCounter) -> Result<(), String> {
 pub struct Teller {
     metrics: Arc<Metrics>,
     feed: Feed,
+    events: Option<Events>,
 }
 
+/// Hears every plan that is news.
+pub type Events = Box<dyn Fn(&ObjectName, &Plan) + Send + Sync>;
+
 impl Teller {
-    /// A teller that counts there and feeds changes of host names there.
-    pub const fn new(metrics: Arc<Metrics>, feed: Feed) -> Self {
-        Self { metrics, feed }
+    /// A teller that counts there, feeds changes of host names there, and tells news there.
+    pub const fn new(metrics: Arc<Metrics>, feed: Feed, events: Option<Events>) -> Self {
+        Self { metrics, feed, events }
     }
 
     fn feed(&self, told: &Told<'_>) {
@@ -64,6 +68,7 @@ impl Listener for Teller {
         if news {
             self.metrics.decision(environment, told.name.kind.word(), told.plan.reason);
             self.feed(&told);
+            self.events.iter().for_each(|events| events(told.name, told.plan));
         }
         let (reason, turn, line) = (told.plan.reason.word(), told.plan.reason.turn().word(), report::line(told.plan));
         tracing::info!(object = %told.name, environment, reason, turn, "{line}");

@@ -18,6 +18,7 @@ pub struct Metrics {
     passes: IntCounterVec,
     attempts: IntGaugeVec,
     successes: IntGaugeVec,
+    leader: IntGaugeVec,
     log_lines_lost: IntCounter,
 }
 
@@ -60,6 +61,8 @@ impl Metrics {
             registry.register(Box::new(family.clone()))?;
             Ok::<_, prometheus::Error>(family)
         };
+        let leader = IntGaugeVec::new(Opts::new("claviger_leader", "Whether this replica is at work."), &[])?;
+        registry.register(Box::new(leader.clone()))?;
         let lost = IntCounter::new("claviger_log_lines_lost_total", "Log lines that could not be written.")?;
         registry.register(Box::new(lost.clone()))?;
         Ok(Self {
@@ -89,6 +92,7 @@ impl Metrics {
             )?,
             attempts: gauge("claviger_sync_last_attempt_timestamp_seconds", "When a source was last asked.")?,
             successes: gauge("claviger_sync_last_success_timestamp_seconds", "When a source last answered.")?,
+            leader,
             log_lines_lost: lost,
             registry,
         })
@@ -115,6 +119,11 @@ impl Metrics {
         if answered {
             self.successes.with_label_values(&[source]).set(at_seconds);
         }
+    }
+
+    /// Whether this replica is at work; told in a cluster only.
+    pub fn leads(&self, leads: bool) {
+        self.leader.with_label_values::<&str>(&[]).set(i64::from(leads));
     }
 
     /// When a source last answered, seconds since 1970. Asking for it by its label would make the series: what is unknown must

@@ -47,6 +47,10 @@ pub trait Noun: Clone + Send + Sync + 'static {
     fn bears(_seen: &mut Seen<Self>, _step: &Step, _failure: &Failure, _now: Moment) -> bool {
         false
     }
+    /// Somebody changed something outside: what was seen no longer counts.
+    fn doubt(seen: &mut Seen<Self>) {
+        seen.facts = Self::Facts::default();
+    }
     /// Its own troubles no longer hold: the document changed, or a person asks.
     fn lift(_seen: &mut Seen<Self>) {}
     /// When what is in service ends.

@@ -1,7 +1,7 @@
 //! The one pass: plan, admit, commit, step, hear; again until the plan rests.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -26,11 +26,12 @@ use crate::{
         effect::Effect,
         failure::{Done, Failure, Retry, Stops},
         neighbours::Neighbours,
-        noun::{Noun, OutOfTurn, Ready, Seen, View},
+        noun::{Noun, OutOfTurn, Ready, Seen, View, Viewed},
         plan::{Plan, Step},
         record::{Ask, Record},
     },
-    ports::{Commit, Version},
+    ports::{Commit, Shows, Version},
+    report,
 };
 
 /// Looks after all subjects of one kind. The agenda lends each name to one pass at a time.
@@ -43,6 +44,8 @@ pub struct Keeper<N: Noun> {
     asked: Mutex<BTreeMap<ObjectName, (Ask, Version)>>,
     /// Whom a pass that came to no end has yet to wake.
     owed: Mutex<BTreeMap<ObjectName, Vec<Wakes>>>,
+    /// Who must look again: somebody changed something outside.
+    doubted: Mutex<BTreeSet<ObjectName>>,
 }
 
 /// How a pass ended.
@@ -73,7 +76,14 @@ const REPEATS: usize = 3;
 impl<N: Noun> Keeper<N> {
     /// A keeper that knows nothing yet.
     pub fn new(common: Arc<Common>) -> Self {
-        Self { common, kept: Mutex::default(), out: Mutex::default(), asked: Mutex::default(), owed: Mutex::default() }
+        Self {
+            common,
+            kept: Mutex::default(),
+            out: Mutex::default(),
+            asked: Mutex::default(),
+            owed: Mutex::default(),
+            doubted: Mutex::default(),
+        }
     }
 
     /// Brings one subject on until it rests.
@@ -105,6 +115,9 @@ impl<N: Noun> Keeper<N> {
             }
             taken => taken?,
         };
+        if lock(&self.doubted).remove(name) {
+            N::doubt(&mut kept.seen);
+        }
         let wanted = self.common.source.wanted(name);
         let spec = wanted.as_ref().and_then(|wanted| Some((N::spec(&wanted.spec)?, wanted)));
         let Some((spec, wanted)) = spec else { return self.unwanted(name, kept).await };
@@ -145,6 +158,11 @@ impl<N: Noun> Keeper<N> {
         kept.soil();
         self.put_back(name, kept);
         Err(PassError::Restless)
+    }
+
+    /// What was seen of it no longer counts: its next pass looks again.
+    pub fn doubt(&self, name: &ObjectName) {
+        lock(&self.doubted).insert(name.clone());
     }
 
     /// An ask that was stored meanwhile is part of the record from now on.
@@ -341,9 +359,18 @@ impl<N: Noun> Keeper<N> {
             return Ok(());
         }
         let (expected, environment) = (old.map(|old| old.version), record.environment.as_ref());
-        let version = self.common.world.commit(Commit { name, environment, body: &body, expected, claims }).await?;
+        let status = || self.status(kept, plan, now);
+        let commit = Commit { name, environment, body: &body, expected, claims, status: Shows(&status) };
+        let version = self.common.world.commit(commit).await?;
         kept.stored = Some(Stored { intent: record.intent.clone(), digest, essence, version, claims: claimed });
         Ok(())
+    }
+
+    fn status(&self, kept: &Kept<N>, plan: &Plan, now: Moment) -> serde_json::Value {
+        let wanted = kept.wanted.as_deref();
+        let spec = wanted.and_then(|wanted| N::spec(&wanted.spec));
+        let view = Viewed { spec, wanted, seen: &kept.seen, plan, now };
+        N::status(&view, report::common(&view))
     }
 
     /// Most passes look and find nothing new: that is seen without writing the record as JSON.

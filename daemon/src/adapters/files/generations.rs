@@ -26,7 +26,7 @@ use rustix::{
     io::{Errno, Result, retry_on_intr, write},
 };
 
-use super::pair::Files;
+use crate::adapters::craft::pair::Files;
 
 /// The folder that an outlet stands in, and its name there.
 pub(super) struct Place {

@@ -7,7 +7,6 @@ mod accounts;
 mod beneath;
 mod generations;
 mod hook;
-mod pair;
 
 use std::{
     collections::{BTreeMap, hash_map::DefaultHasher},
@@ -20,7 +19,7 @@ use std::{
 use claviger_config::{Name, Reason, certificate::FilesOutlet as Target, settings::Hook};
 use claviger_core::{
     domain::{
-        effect::{Chain, OutletSeen, OutletTarget, ReloadSeen},
+        effect::{Chain, OutletPlace, OutletSeen, OutletTarget, ReloadSeen},
         failure::{Failure, Retry},
     },
     ports::{Answer, Outlet, Secret},
@@ -31,6 +30,8 @@ use rustix::{
 };
 use zeroize::Zeroizing;
 
+use crate::adapters::craft::pair::{self, Files};
+
 pub use self::{
     accounts::AccountFiles,
     beneath::{BelowError, MOST, read_below},
@@ -38,7 +39,6 @@ pub use self::{
 use self::{
     beneath::{Below, components},
     generations::{Generation, Modes, NAMES, Place, Standing, is_as_delivered},
-    pair::Files,
 };
 
 /// Plays [`Outlet`]: `tls.key`, `tls.crt` and `ca.crt` in a folder below `files.write`, swapped as one.
@@ -74,17 +74,20 @@ impl FilesOutlet {
 
 impl Outlet for FilesOutlet {
     fn look<'a>(&'a self, outlet: &'a OutletTarget) -> Answer<'a, OutletSeen> {
-        let files = outlet.files.clone();
-        self.off_the_runtime(move |shared| shared.look(&files))
+        let files = files_of(outlet);
+        self.off_the_runtime(move |shared| shared.look(&files?))
     }
 
     fn take<'a>(&'a self, outlet: &'a OutletTarget) -> Answer<'a, Option<(Secret, String)>> {
-        let files = outlet.files.clone();
-        self.off_the_runtime(move |shared| shared.take(&files))
+        let files = files_of(outlet);
+        self.off_the_runtime(move |shared| shared.take(&files?))
     }
 
     fn deliver<'a>(&'a self, outlet: &'a OutletTarget, key: &'a Secret, chain: &'a Chain) -> Answer<'a, ()> {
-        let target = outlet.files.clone();
+        let target = match files_of(outlet) {
+            Ok(target) => target,
+            Err(failure) => return Box::pin(async { Err(failure) }),
+        };
         let Some(files) = Files::new(key.expose_bytes(), &chain.pem) else {
             let message =
                 format!("key and certificate for `{}` do not belong together: nothing is delivered", target.directory);
@@ -95,9 +98,9 @@ impl Outlet for FilesOutlet {
 
     fn reload<'a>(&'a self, outlet: &'a OutletTarget) -> Answer<'a, ReloadSeen> {
         Box::pin(async move {
-            let Some(name) = &outlet.files.reload else { return Ok(ReloadSeen::Succeeded) };
+            let Some(name) = outlet.reload() else { return Ok(ReloadSeen::Succeeded) };
             let hook = self.0.hooks.get(name).ok_or_else(|| no_hook(name))?;
-            let directory = self.0.root()?.join(&outlet.files.directory);
+            let directory = self.0.root()?.join(files_of(outlet)?.directory);
             let context = hook::Context { outlet: outlet.name.as_str(), directory: &directory, base: &self.0.base };
             Ok(hook::run(hook, &context).await)
         })
@@ -286,6 +289,17 @@ impl<'a> Opened<'a> {
     fn path(&self) -> std::path::Display<'a> {
         // Shown, never opened.
         Path::new(&self.target.directory).display()
+    }
+}
+
+fn files_of(outlet: &OutletTarget) -> Result<Target, Failure> {
+    match &outlet.place {
+        OutletPlace::Files(files) => Ok(files.clone()),
+        OutletPlace::Secret(secret) => {
+            let message =
+                format!("the Secret `{}/{}` is no folder: a fault in claviger", secret.namespace, secret.name);
+            Err(Failure::new(Reason::DeliveryFailed, message).retry(Retry::Never).fix("please report it"))
+        }
     }
 }
 

@@ -110,7 +110,7 @@ fn target(directory: &str, mode: &str, reload: Option<&str>) -> OutletTarget {
         mode: mode.to_owned(),
         reload: reload.map(|name| name.parse().unwrap()),
     };
-    OutletTarget { name: "nginx".parse().unwrap(), files }
+    OutletTarget { name: "nginx".parse().unwrap(), place: OutletPlace::Files(files) }
 }
 
 fn web() -> OutletTarget {

@@ -11,7 +11,10 @@ use claviger_config::{
     Kind, Reason,
     hostname::{Origin, Validation},
 };
-use claviger_core::domain::failure::{Done, Failure, Retry};
+use claviger_core::{
+    domain::failure::{Done, Failure, Retry},
+    ports::Shows,
+};
 use futures::{FutureExt as _, future::join_all};
 use tempfile::TempDir;
 
@@ -58,7 +61,8 @@ fn commit<'a>(
     expected: Option<u64>,
     claims: &'a [(&'static str, String)],
 ) -> Commit<'a> {
-    Commit { name, environment, body: r#"{"a":1}"#, expected: expected.map(Version), claims }
+    let status = Shows(&|| serde_json::Value::Null);
+    Commit { name, environment, body: r#"{"a":1}"#, expected: expected.map(Version), claims, status }
 }
 
 fn arn(value: &str) -> Vec<(&'static str, String)> {

@@ -240,7 +240,9 @@ impl Site {
         let pace = Arc::clone(&clock) as Arc<dyn Pace>;
         let metrics = Arc::new(Metrics::new().unwrap());
         let driver = Driver::new(Arc::clone(&fleet), Arc::clone(&documents), Arc::clone(&pace), Arc::clone(&metrics));
-        let shared = Arc::new(Shared { clock: pace, documents, driver, fleet, journal, metrics, store });
+        let records = Arc::clone(&store) as _;
+        let shared =
+            Arc::new(Shared { clock: pace, documents, driver, fleet, journal, metrics, store, records, objects: None });
         let router = routes(Admin::of(&shared));
         Self { shared, clock, outside, router, folder }
     }
@@ -303,7 +305,7 @@ pub(super) fn object(text: &str) -> ObjectName {
 }
 
 fn in_force(text: &str) -> Arc<Documents> {
-    let facts = SettingsFacts { hooks: Default::default(), http01: true, reads: true, writes: true };
+    let facts = SettingsFacts { hooks: Default::default(), http01: true, kubernetes: false, reads: true, writes: true };
     let documents = Documents::new(facts, Incumbents::default());
     let file = FileRead { name: "fleet.yaml".to_owned(), content: Ok(text.as_bytes().to_vec()) };
     let settled = documents.judge(&[file]);

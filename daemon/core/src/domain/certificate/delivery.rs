@@ -58,7 +58,7 @@ pub(super) fn delivery_due(view: &V<'_>) -> Option<Plan> {
 pub(super) fn reload_due(view: &V<'_>) -> Option<Plan> {
     let due = |target: &OutletTarget| {
         let delivered = view.seen.record.memory.outlets.get(&target.name);
-        target.files.reload.is_some()
+        target.reload().is_some()
             && delivered.is_some_and(|delivered| !matches!(delivered.reload, Some(Reload::Succeeded | Reload::None)))
             && trouble(view, &target.name).is_none()
     };

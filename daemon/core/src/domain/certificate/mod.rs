@@ -210,6 +210,11 @@ impl Noun for Certificate {
         }
     }
 
+    fn doubt(seen: &mut Seen<Self>) {
+        seen.facts.outlets.clear();
+        seen.facts.outlets_at.clear();
+    }
+
     fn lift(seen: &mut Seen<Self>) {
         seen.record.memory.ailing.clear();
         seen.record.memory.refusals = 0;

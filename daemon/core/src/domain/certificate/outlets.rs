@@ -1,10 +1,10 @@
 //! What lies in the outlets, as far as is known.
 
-use claviger_config::{Moment, Name, Span, certificate::Outlet};
+use claviger_config::{Moment, Name, ObjectName, Span, certificate::Outlet};
 
 use super::{Delivered, V, same_names};
 use crate::domain::{
-    effect::{Issued, OutletSeen, OutletTarget},
+    effect::{Issued, OutletPlace, OutletSeen, OutletTarget, SecretTarget},
     record::Trouble,
 };
 
@@ -12,12 +12,18 @@ use crate::domain::{
 pub(super) const LOOK_AGAIN: Span = Span::hours(1);
 
 pub(super) fn targets<'a>(view: &V<'a>) -> impl Iterator<Item = OutletTarget> + use<'a> {
-    view.spec.outlets.iter().filter_map(target)
+    let certificate = &view.wanted.name;
+    view.spec.outlets.iter().filter_map(|outlet| target(certificate, outlet))
 }
 
-fn target(outlet: &Outlet) -> Option<OutletTarget> {
-    let files = outlet.files.clone()?;
-    Some(OutletTarget { name: outlet.name.clone(), files })
+fn target(certificate: &ObjectName, outlet: &Outlet) -> Option<OutletTarget> {
+    let files = outlet.files.clone().map(OutletPlace::Files);
+    let secret = || {
+        let (secret, namespace) = (outlet.secret.as_ref()?, certificate.namespace.clone()?);
+        let (name, certificate) = (secret.name.clone(), certificate.name.clone());
+        Some(OutletPlace::Secret(SecretTarget { namespace, name, certificate }))
+    };
+    Some(OutletTarget { name: outlet.name.clone(), place: files.or_else(secret)? })
 }
 
 /// The next instant at which an outlet is looked at.

@@ -24,7 +24,7 @@ pub use self::{
     edge::{EdgeCertificate, EdgeEffect, EdgeSettings, HostnameSeen},
     kms::{KeySeen, KmsEffect, RotationSeen},
     news::News,
-    outlet::{OutletEffect, OutletSeen, OutletTarget, ReloadSeen},
+    outlet::{OutletEffect, OutletPlace, OutletSeen, OutletTarget, ReloadSeen, SecretTarget},
     query::Query,
     sealed::{KeyUse, Sealed, SealedKey},
     vault::VaultEffect,

@@ -1,6 +1,6 @@
 //! Where certificates go: what is changed, and what lies there.
 
-use claviger_config::{DnsName, Name, certificate::FilesOutlet};
+use claviger_config::{DnsName, Name, Namespace, certificate::FilesOutlet};
 use serde::{Deserialize, Serialize};
 
 use super::{chain::Chain, sealed::Sealed};
@@ -36,8 +36,40 @@ pub enum OutletEffect {
 pub struct OutletTarget {
     /// Its name.
     pub name: Name,
-    /// Its files.
-    pub files: FilesOutlet,
+    /// Where it is.
+    #[serde(flatten)]
+    pub place: OutletPlace,
+}
+
+/// Where an outlet is.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OutletPlace {
+    /// Files in one folder.
+    Files(FilesOutlet),
+    /// A Kubernetes Secret.
+    Secret(SecretTarget),
+}
+
+/// A Kubernetes Secret.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SecretTarget {
+    /// Its namespace: the certificate's.
+    pub namespace: Namespace,
+    /// Its name.
+    pub name: Name,
+    /// The certificate that it belongs to.
+    pub certificate: Name,
+}
+
+impl OutletTarget {
+    /// The hook that is run after a delivery.
+    pub const fn reload(&self) -> Option<&Name> {
+        match &self.place {
+            OutletPlace::Files(files) => files.reload.as_ref(),
+            OutletPlace::Secret(_) => None,
+        }
+    }
 }
 
 /// What an outlet holds.

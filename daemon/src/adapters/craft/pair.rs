@@ -11,20 +11,20 @@ use x509_parser::{parse_x509_certificate, pem::Pem};
 use zeroize::Zeroizing;
 
 /// The three files as they are written.
-pub(super) struct Files {
+pub(crate) struct Files {
     /// `tls.key`: PKCS#8, PEM.
-    pub(super) key: Zeroizing<String>,
+    pub(crate) key: Zeroizing<String>,
     /// `tls.crt`: leaf first.
-    pub(super) chain: String,
+    pub(crate) chain: String,
     /// `ca.crt`: the chain without the leaf.
-    pub(super) issuers: String,
+    pub(crate) issuers: String,
     /// SHA-256 over the leaf, lower hexadecimal.
-    pub(super) fingerprint: String,
+    pub(crate) fingerprint: String,
 }
 
 impl Files {
     /// The files for a key (PKCS#8, DER) and a chain (PEM); absent when they are not a pair.
-    pub(super) fn new(key: &[u8], chain_pem: &str) -> Option<Self> {
+    pub(crate) fn new(key: &[u8], chain_pem: &str) -> Option<Self> {
         let chain = certificates(chain_pem.as_bytes())?;
         belong_together(key, &chain).then(|| Self {
             key: pem("PRIVATE KEY", key),
@@ -36,19 +36,19 @@ impl Files {
 }
 
 /// SHA-256 over the leaf when the texts hold a key and a chain that belong together.
-pub(super) fn pair(key_pem: &[u8], chain_pem: &[u8]) -> Option<String> {
+pub(crate) fn pair(key_pem: &[u8], chain_pem: &[u8]) -> Option<String> {
     let (key, chain) = (private_key(key_pem)?, certificates(chain_pem)?);
     belong_together(&key, &chain).then(|| fingerprint(&chain[0]))
 }
 
 /// The certificates of a PEM text as DER, at least one; absent when anything in it is broken.
-pub(super) fn certificates(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub(crate) fn certificates(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
     let chain = possibly_none(pem)?;
     Some(chain).filter(|chain| !chain.is_empty())
 }
 
 /// The certificates of a PEM text that may hold none.
-pub(super) fn possibly_none(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub(crate) fn possibly_none(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut found = Vec::new();
     for block in Pem::iter_from_buffer(pem) {
         let block = block.ok()?;

@@ -1,0 +1,54 @@
+//! The opaque field `record` of a status: claviger's memory of the object, its version, and what it claims.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+
+/// What stands in it.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Kept {
+    /// Grows with each write.
+    pub(super) version: u64,
+    /// The record of the reconciler, JSON.
+    pub(super) body: String,
+    /// What belongs to the object's environment alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) claims: Vec<(String, String)>,
+    /// The environment that claims it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) environment: Option<String>,
+    /// The document that was last accepted, JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) accepted: Option<String>,
+}
+
+impl Kept {
+    /// As text of one line.
+    pub(super) fn encode(&self) -> String {
+        STANDARD.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// Absent when somebody wrote something else there: as good as lost.
+    pub(super) fn decode(text: &str) -> Option<Self> {
+        serde_json::from_slice(&STANDARD.decode(text).ok()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_is_read_again_and_anything_else_is_nothing() {
+        let kept = Kept {
+            version: 7,
+            body: r#"{"seed":1}"#.to_owned(),
+            claims: vec![("key".to_owned(), "arn".to_owned())],
+            environment: Some("staging".to_owned()),
+            accepted: None,
+        };
+        assert_eq!(Kept::decode(&kept.encode()), Some(kept));
+        for spoilt in ["", "AAAA", "not base64 at all", "e30"] {
+            assert_eq!(Kept::decode(spoilt), None, "{spoilt}");
+        }
+    }
+}

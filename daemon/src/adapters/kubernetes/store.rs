@@ -1,0 +1,267 @@
+//! Records in the status of the objects themselves: public fields for everybody, and the opaque `record`.
+//!
+//! Each write names the version that it replaces, so that of two replicas which both believe to lead one is refused. What has no
+//! object (a host name of the API, an object that was deleted) is kept in the state folder.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use claviger_config::{API_VERSION, ObjectName, Reason};
+use claviger_core::{
+    domain::failure::{Failure, Retry},
+    ports::{Answer, Clock, Commit, Store, Version},
+};
+use kube::api::{DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::{
+    Cluster, MANAGER, Objects, fault,
+    objects::{self, Held},
+    record::Kept,
+};
+
+/// Plays [`Store`].
+pub struct StatusStore {
+    cluster: Cluster,
+    objects: Arc<Objects>,
+    /// For what has no object.
+    below: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    written: BTreeMap<ObjectName, Written>,
+    /// Who holds what: kind and value to the object and its environment.
+    claims: BTreeMap<(String, String), (ObjectName, String)>,
+    /// The documents that were last accepted: they ride along with the next write.
+    accepted: BTreeMap<ObjectName, String>,
+}
+
+/// What was written last by this process.
+#[derive(Clone)]
+struct Written {
+    uid: String,
+    version: u64,
+}
+
+impl StatusStore {
+    /// A store on what was seen so far; who claims what is read from all records at once.
+    pub fn new(cluster: Cluster, objects: Arc<Objects>, below: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        let store = Self { cluster, objects, below, clock, memory: Mutex::default() };
+        store.read_claims();
+        store
+    }
+
+    /// Reads from the records who claims what: at the start, and when this replica begins to lead.
+    pub fn read_claims(&self) {
+        let records = self.objects.records();
+        let mut memory = self.memory();
+        for (name, held) in records {
+            let Some(kept) = held.record.as_deref().and_then(Kept::decode) else { continue };
+            let environment = kept.environment.unwrap_or_default();
+            for claim in kept.claims {
+                memory.claims.insert(claim, (name.clone(), environment.clone()));
+            }
+            memory.accepted.extend(kept.accepted.map(|accepted| (name, accepted)));
+        }
+    }
+
+    /// What was accepted is remembered with the next write of the object.
+    pub fn remember(&self, name: &ObjectName, accepted: Option<&[u8]>) {
+        let mut memory = self.memory();
+        match accepted.and_then(|body| std::str::from_utf8(body).ok()) {
+            Some(body) => drop(memory.accepted.insert(name.clone(), body.to_owned())),
+            None => drop(memory.accepted.remove(name)),
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first time what the watch saw is good enough: an effect waits for a write, and a write names what it replaces.
+    fn first(&self, name: &ObjectName, held: &Held) -> Option<(String, Version)> {
+        let kept = held.record.as_deref().and_then(Kept::decode);
+        let version = kept.as_ref().map_or(0, |kept| kept.version);
+        self.memory().written.insert(name.clone(), Written { uid: held.uid.clone(), version });
+        self.objects.wrote(name, None);
+        kept.map(|kept| (kept.body, Version(kept.version)))
+    }
+
+    /// The version that stands there: what was written last, else what was seen.
+    fn version(&self, name: &ObjectName, held: &Held) -> Option<u64> {
+        let written =
+            self.memory().written.get(name).filter(|written| written.uid == held.uid).map(|written| written.version);
+        written.or_else(|| held.record.as_deref().and_then(Kept::decode).map(|kept| kept.version))
+    }
+
+    async fn write(&self, commit: &Commit<'_>, mut held: Held) -> Result<Version, Failure> {
+        let expected = commit.expected.map(|version| version.0);
+        self.refuse_claimed(commit)?;
+        let kept = self.kept(commit, expected.unwrap_or_default() + 1);
+        let status = with_record(commit.status.status(), &kept);
+        for _ in 0..TRIES {
+            match self.patch(commit.name, &held, &status).await {
+                Ok(object) => {
+                    self.wrote(commit, &held, kept.version, object.metadata.resource_version);
+                    return Ok(Version(kept.version));
+                }
+                Err(error) if fault::is_conflict(&error) => held = self.again(commit, &held, expected).await?,
+                Err(error) if fault::is_missing(&error) => return Err(gone(commit.name)),
+                Err(error) => return Err(self.failure("write the status of", commit.name, &error)),
+            }
+        }
+        let message =
+            format!("the status of `{}` could not be written: somebody else writes all the time", commit.name);
+        Err(Failure::new(Reason::StoreFailed, message))
+    }
+
+    /// Somebody wrote in between. When it was not the record, the write may be tried on what stands there now.
+    async fn again(&self, commit: &Commit<'_>, before: &Held, expected: Option<u64>) -> Result<Held, Failure> {
+        let api = self.cluster.beside(commit.name);
+        let found = api.get_opt(commit.name.name.as_str()).await;
+        let found = found.map_err(|error| self.failure("read", commit.name, &error))?;
+        let (_, now) =
+            found.and_then(|object| objects::held(commit.name.kind, &object)).ok_or_else(|| gone(commit.name))?;
+        if now.uid != before.uid {
+            return Err(gone(commit.name));
+        }
+        let stands = now.record.as_deref().and_then(Kept::decode).map(|kept| kept.version);
+        // A record that somebody wiped is no rival's.
+        if stands.is_some() && stands != expected {
+            let message = format!(
+                "the record of `{}` has version {}, the write was to replace version {}: another replica is at work",
+                commit.name,
+                stands.unwrap_or_default(),
+                expected.unwrap_or_default()
+            );
+            self.memory().written.remove(commit.name);
+            return Err(Failure::new(Reason::StoreFailed, message));
+        }
+        Ok(now)
+    }
+
+    async fn patch(&self, name: &ObjectName, held: &Held, status: &Value) -> Result<DynamicObject, kube::Error> {
+        let mut metadata = json!({ "name": name.name, "uid": held.uid, "resourceVersion": held.version });
+        if let Some(namespace) = &name.namespace {
+            metadata["namespace"] = json!(namespace);
+        }
+        let object =
+            json!({ "apiVersion": API_VERSION, "kind": name.kind.word(), "metadata": metadata, "status": status });
+        let apply = PatchParams::apply(MANAGER).force();
+        self.cluster.beside(name).patch_status(name.name.as_str(), &apply, &Patch::Apply(&object)).await
+    }
+
+    fn kept(&self, commit: &Commit<'_>, version: u64) -> Kept {
+        Kept {
+            version,
+            body: commit.body.to_owned(),
+            claims: commit.claims.iter().map(|(kind, value)| ((*kind).to_owned(), value.clone())).collect(),
+            environment: commit.environment.map(ToString::to_string),
+            accepted: self.memory().accepted.get(commit.name).cloned(),
+        }
+    }
+
+    fn wrote(&self, commit: &Commit<'_>, held: &Held, version: u64, resource_version: Option<String>) {
+        self.objects.wrote(commit.name, resource_version);
+        let mut memory = self.memory();
+        memory.written.insert(commit.name.clone(), Written { uid: held.uid.clone(), version });
+        let environment = commit.environment.map(ToString::to_string).unwrap_or_default();
+        for (kind, value) in commit.claims {
+            memory.claims.insert(((*kind).to_owned(), value.clone()), (commit.name.clone(), environment.clone()));
+        }
+    }
+
+    /// A claim that another environment holds is refused, with both names.
+    fn refuse_claimed(&self, commit: &Commit<'_>) -> Result<(), Failure> {
+        let environment = commit.environment.map(ToString::to_string).unwrap_or_default();
+        let memory = self.memory();
+        for (kind, value) in commit.claims {
+            let holder = memory.claims.get(&((*kind).to_owned(), value.clone()));
+            if let Some((holder, theirs)) = holder.filter(|(_, theirs)| *theirs != environment) {
+                let message = format!(
+                    "`{}` of environment `{environment}` claims the {kind} `{value}`, which belongs to `{holder}` of environment \
+                     `{theirs}`: the holder keeps it",
+                    commit.name
+                );
+                return Err(Failure::new(Reason::ClaimedElsewhere, message)
+                    .retry(Retry::Never)
+                    .fix(format!("give `{}` a {kind} of its own", commit.name))
+                    .fix(format!("or remove `{holder}` first, if the {kind} shall move")));
+            }
+        }
+        Ok(())
+    }
+
+    fn failure(&self, what: &str, name: &ObjectName, error: &kube::Error) -> Failure {
+        let what = format!("{what} `{name}` (verbs get and patch, on the resource and its status)");
+        fault::failure(Reason::StoreFailed, &what, error, self.clock.now())
+    }
+}
+
+const TRIES: usize = 5;
+
+fn gone(name: &ObjectName) -> Failure {
+    let message = format!("`{name}` was deleted, or is another object of the same name now: it is read again");
+    Failure::new(Reason::StoreFailed, message)
+}
+
+fn with_record(mut status: Value, kept: &Kept) -> Value {
+    if let Some(fields) = status.as_object_mut() {
+        fields.insert("record".to_owned(), kept.encode().into());
+    }
+    status
+}
+
+fn stale(name: &ObjectName, found: Option<u64>, expected: Option<u64>) -> Failure {
+    let words = |version: Option<u64>| version.map_or_else(|| "none".to_owned(), |version| version.to_string());
+    let message = format!(
+        "the record of `{name}` has version {}, the write was to replace version {}: it is read again",
+        words(found),
+        words(expected)
+    );
+    Failure::new(Reason::StoreFailed, message)
+}
+
+impl Store for StatusStore {
+    fn load<'a>(&'a self, name: &'a ObjectName) -> Answer<'a, Option<(String, Version)>> {
+        Box::pin(async move {
+            let Some(held) = self.objects.held(name) else { return self.below.load(name).await };
+            if !self.memory().written.contains_key(name) {
+                return Ok(self.first(name, &held));
+            }
+            // Asked anew: what a watch saw may be older than what was written last.
+            let found = self.cluster.beside(name).get_opt(name.name.as_str()).await;
+            let found = found.map_err(|error| self.failure("read", name, &error))?;
+            let Some((_, now)) = found.and_then(|object| objects::held(name.kind, &object)) else { return Ok(None) };
+            let kept = now.record.as_deref().and_then(Kept::decode);
+            let version = kept.as_ref().map_or(0, |kept| kept.version);
+            self.memory().written.insert(name.clone(), Written { uid: now.uid, version });
+            self.objects.wrote(name, Some(now.version));
+            Ok(kept.map(|kept| (kept.body, Version(kept.version))))
+        })
+    }
+
+    fn commit<'a>(&'a self, commit: Commit<'a>) -> Answer<'a, Version> {
+        Box::pin(async move {
+            let Some(held) = self.objects.held(commit.name) else { return self.below.commit(commit).await };
+            let (found, expected) = (self.version(commit.name, &held), commit.expected.map(|version| version.0));
+            if found.unwrap_or_default() != expected.unwrap_or_default() && found.is_some() {
+                return Err(stale(commit.name, found, expected));
+            }
+            self.write(&commit, held).await
+        })
+    }
+
+    fn names(&self) -> Answer<'_, Vec<ObjectName>> {
+        Box::pin(async move {
+            let mut names = self.below.names().await?;
+            names.extend(self.objects.records().into_iter().map(|(name, _)| name));
+            Ok(names)
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! Watches: the custom resources, and the Secrets that claviger made.
+
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
+
+use claviger_config::{Kind, Namespace, ObjectName, crd};
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, ResourceExt as _,
+    api::{DynamicObject, PartialObjectMeta},
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event},
+    },
+};
+
+use super::{
+    CERTIFICATE, Cluster, MANAGED,
+    fault::words,
+    objects::{Held, Objects, held},
+};
+
+/// Watches every kind for as long as the process lives.
+pub fn watch_all(cluster: &Cluster, objects: &Arc<Objects>) {
+    for kind in crd::KINDS {
+        tokio::spawn(watch(cluster.everywhere(kind), kind, Arc::clone(objects)));
+    }
+}
+
+async fn watch(api: Api<DynamicObject>, kind: Kind, objects: Arc<Objects>) {
+    let mut events = pin!(kube::runtime::watcher(api, watcher::Config::default()).default_backoff());
+    let mut listed: BTreeMap<ObjectName, Held> = BTreeMap::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(object)) => objects.put(kind, &object),
+            Ok(Event::Delete(object)) => objects.remove(kind, &object),
+            Ok(Event::Init) => listed.clear(),
+            Ok(Event::InitApply(object)) => listed.extend(held(kind, &object)),
+            Ok(Event::InitDone) => objects.replace(kind, std::mem::take(&mut listed)),
+            Err(error) => tell(&objects, kind, &error),
+        }
+    }
+}
+
+fn tell(objects: &Objects, kind: Kind, error: &watcher::Error) {
+    let (resource, why) = (format!("{}.{}", crd::plural(kind), crd::GROUP), reason(error));
+    tracing::warn!(reason = "StoreFailed", "{resource} cannot be watched, what was seen last stays: {why}");
+    objects.fail(kind, format!("{resource}: {why}"));
+}
+
+fn reason(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => words(error),
+        watcher::Error::WatchError(status) => format!("the API server says {}: {}", status.code, status.message),
+        watcher::Error::NoResourceVersion => "the list has no resource version".to_owned(),
+    }
+}
+
+/// Watches the metadata of the Secrets that claviger made in one namespace, and tells whose certificate must look again. It ends with
+/// the returned task.
+pub fn watch_secrets(
+    cluster: &Cluster,
+    namespace: &Namespace,
+    tell: impl Fn(ObjectName) + Send + 'static,
+) -> tokio::task::JoinHandle<()> {
+    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(cluster.client.clone(), namespace.as_str());
+    let (key, value) = MANAGED;
+    let only_ours = watcher::Config::default().labels(&format!("{key}={value}"));
+    tokio::spawn(async move {
+        let mut events = pin!(kube::runtime::watcher(secrets, only_ours).default_backoff());
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Apply(secret) | Event::Delete(secret)) => owner(&secret).into_iter().for_each(&tell),
+                Ok(Event::Init | Event::InitApply(_) | Event::InitDone) => {}
+                Err(error) => {
+                    tracing::debug!("secrets cannot be watched: {}", reason(&error));
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    })
+}
+
+fn owner(secret: &PartialObjectMeta<Secret>) -> Option<ObjectName> {
+    let name = secret.annotations().get(CERTIFICATE)?.parse().ok()?;
+    let namespace = secret.namespace()?.parse().ok()?;
+    Some(ObjectName { kind: Kind::TlsCertificate, namespace: Some(namespace), name })
+}
