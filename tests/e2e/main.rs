@@ -24,6 +24,7 @@ mod kube_peers;
 mod log;
 mod lost_answers;
 mod memory;
+mod operator;
 mod peers;
 mod rejection;
 mod removal;

@@ -19,6 +19,7 @@ pub struct Site {
     http01: u16,
     metrics: u16,
     settings: Vec<String>,
+    kubeconfig: Option<PathBuf>,
     quiet: bool,
 }
 
@@ -36,13 +37,35 @@ impl Site {
         for name in ["resources", "secrets", "certificates"] {
             std::fs::create_dir(folder.path().join(name))?;
         }
-        Ok(Self { folder, http01: free_port()?, metrics: free_port()?, settings: Vec::new(), quiet: false })
+        Ok(Self {
+            folder,
+            http01: free_port()?,
+            metrics: free_port()?,
+            settings: Vec::new(),
+            kubeconfig: None,
+            quiet: false,
+        })
     }
 
     /// Says nothing of what the daemon wrote when it ends: for benchmarks, whose output nobody captures.
     #[must_use]
     pub fn quiet(self) -> Self {
         Self { quiet: true, ..self }
+    }
+
+    /// Runs as an operator: with custom resources instead of a folder, as whoever that kubeconfig says.
+    pub fn in_cluster(&mut self, kubeconfig: &Path) {
+        self.kubeconfig = Some(kubeconfig.to_owned());
+    }
+
+    /// Another replica beside this one: a folder and listeners of its own, everything else the same.
+    pub fn replica(&self) -> Result<Self> {
+        let other = Self::new()?;
+        for file in std::fs::read_dir(self.path().join("secrets"))? {
+            let file = file?;
+            std::fs::copy(file.path(), other.path().join("secrets").join(file.file_name()))?;
+        }
+        Ok(Self { settings: self.settings.clone(), kubeconfig: self.kubeconfig.clone(), quiet: self.quiet, ..other })
     }
 
     /// Its folder.
@@ -110,9 +133,10 @@ impl Site {
     /// Writes the settings file and gives its path.
     pub fn write_settings(&self) -> Result<PathBuf> {
         let (http01, metrics, more) = (self.http01, self.metrics, self.settings.join("\n"));
+        let source = if self.kubeconfig.is_some() { "kubernetes: {}" } else { "directory: ./resources" };
         let text = format!(
             "apiVersion: claviger.dev/v1alpha1\nkind: Settings\n\
-             source: {{ directory: ./resources }}\nstate: {{ directory: ./state }}\n\
+             source: {{ {source} }}\nstate: {{ directory: ./state }}\n\
              files: {{ read: ./secrets, write: ./certificates }}\n\
              http01: {{ listen: \"127.0.0.1:{http01}\" }}\n\
              admin: {{ listen: \"unix:./admin.sock\" }}\nmetrics: {{ listen: \"127.0.0.1:{metrics}\" }}\n{more}\n"
@@ -144,6 +168,8 @@ impl Site {
         let settings = self.write_settings()?;
         let program =
             Program::new("clavigerd", tools::binary("clavigerd")?)?.arguments(["run", "--config"]).argument(settings);
+        let kubeconfig = self.kubeconfig.iter();
+        let program = kubeconfig.fold(program, |program, path| program.variable("KUBECONFIG", path));
         let program = if self.quiet { program.without_tail() } else { program };
         let program = variables.iter().fold(program, |program, (name, value)| program.variable(*name, *value));
         program.start()
