@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use claviger_tests::{ApiRequest, Kubeconfig, Kubernetes, documents, openssl, tools, wait_until};
 use serde_json::Value;
 
-use crate::ground::{Ground, SOON};
+use crate::ground::{Ground, REGION, SOON};
 
 const NAME: &str = "www.staging.example.com";
 /// The user that the daemon is to the API server.
@@ -110,6 +110,7 @@ async fn a_certificate_lies_in_its_secret_for_four_writes_and_two_events_at_most
 
     tokio::time::timeout(SOON, quiet(&cluster)).await??;
     let deeds: Vec<String> = cluster.deeds().await?.split_off(before);
+    println!("writes of one issuance: {deeds:?}");
     let events = deeds.iter().filter(|deed| deed.contains("events")).count();
     ensure!(events <= 2, "{deeds:?}");
     ensure!(deeds.len() - events <= 4, "{deeds:?}");
@@ -127,4 +128,143 @@ async fn quiet(cluster: &Cluster) -> Result<()> {
         }
         before = now;
     }
+}
+
+/// A cluster in which `web` is ready and nobody at work.
+async fn in_order() -> Result<Cluster> {
+    let cluster = Cluster::new().await?;
+    cluster.apply(&[certificate("web", NAME)]).await?;
+    let daemon = cluster.ground.start().await?;
+    cluster.wait_ready("web").await?;
+    quiet(&cluster).await?;
+    daemon.stop().await?;
+    Ok(cluster)
+}
+
+/// What was made outside: orders, keys, accounts.
+fn made(cluster: &Cluster) -> (usize, usize, usize) {
+    let ground = &cluster.ground;
+    (ground.orders(), ground.aws.count_done_actions("CreateKey"), ground.accounts())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_on_what_is_in_order_writes_nothing() -> Result<()> {
+    let cluster = in_order().await?;
+    let (before, outside) = (cluster.deeds().await?.len(), made(&cluster));
+    let _daemon = cluster.ground.start().await?;
+    wait_until(SOON, "the certificate to be looked at", async || looked_at(&cluster).await).await?;
+    quiet(&cluster).await?;
+    assert_eq!(cluster.deeds().await?.split_off(before), Vec::<String>::new());
+    assert_eq!(made(&cluster), outside);
+    Ok(())
+}
+
+/// Whether the daemon has made up its mind about everything.
+async fn looked_at(cluster: &Cluster) -> bool {
+    let status = cluster.ground.site.ctl_json(&["status"]).unwrap_or_default();
+    let totals = status["totals"].as_array().cloned().unwrap_or_default();
+    totals.len() == 3 && totals.iter().all(|total| total["ready"] == 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_deleted_or_edited_comes_back_with_the_same_key_and_no_order() -> Result<()> {
+    let cluster = in_order().await?;
+    let _daemon = cluster.ground.start().await?;
+    wait_until(SOON, "the certificate to be looked at", async || looked_at(&cluster).await).await?;
+    let (before, outside) = (cluster.secret("web-tls").await?, made(&cluster));
+
+    cluster.kubernetes.kubectl(&["delete", "secret", "web-tls", "--namespace=staging"], "").await?;
+    let back = async || cluster.secret("web-tls").await.is_ok_and(|now| now == before);
+    wait_until(SOON, "the deleted secret to come back", back).await?;
+
+    let spoilt = r#"{"data":{"tls.key":"c3BvaWx0","note":"bWluZQ=="},"metadata":{"labels":{"team":"web"}}}"#;
+    let patch = ["patch", "secret", "web-tls", "--namespace=staging", "--type=merge", "--patch", spoilt];
+    cluster.kubernetes.kubectl(&patch, "").await?;
+    let mended = async || cluster.secret("web-tls").await.is_ok_and(|now| now["tls.key"] == before["tls.key"]);
+    wait_until(SOON, "the edited secret to be mended", mended).await?;
+    let secret = cluster.get("secret", "staging", "web-tls").await?;
+    ensure!(secret["metadata"]["labels"]["team"] == "web" && secret["data"]["note"] == "bWluZQ==", "{secret:#}");
+    assert_eq!(made(&cluster), outside);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_wiped_everywhere_costs_no_order_no_key_and_no_account() -> Result<()> {
+    let cluster = in_order().await?;
+    let (before, outside) = (cluster.secret("web-tls").await?, made(&cluster));
+    let wiped = r#"[{"op":"remove","path":"/status"}]"#;
+    for (kind, name) in [("environment", "staging"), ("kmskey", "wrapping"), ("tlscertificate", "web")] {
+        let patch =
+            ["patch", kind, name, "--namespace=staging", "--subresource=status", "--type=json", "--patch", wiped];
+        cluster.kubernetes.kubectl(&patch, "").await?;
+    }
+    std::fs::remove_dir_all(cluster.ground.site.path().join("state"))?;
+    let _daemon = cluster.ground.start().await?;
+    cluster.wait_ready("web").await?;
+    wait_until(SOON, "everything to be looked at", async || looked_at(&cluster).await).await?;
+    quiet(&cluster).await?;
+    assert_eq!(made(&cluster), outside);
+    assert_eq!(cluster.secret("web-tls").await?, before);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_never_work_is_refused_when_it_is_applied() -> Result<()> {
+    let cluster = Cluster::new().await?;
+    cluster.apply(&[certificate("web", NAME)]).await?;
+    let refused = async |text: String, words: &str| -> Result<()> {
+        let error = format!("{:#}", cluster.kubernetes.apply(&text).await.expect_err("it is refused"));
+        ensure!(error.contains(words), "`{words}` is not in: {error}");
+        Ok(())
+    };
+    let both = certificate("web", NAME).replace("secret: {", "files: { directory: web }, secret: {");
+    refused(both, "needs exactly one of `files`, `secret`").await?;
+    let staging = cluster.ground.staging().with_wrapping_key();
+    refused(staging.replace("class: non-production", "class: production"), "it is for life").await?;
+    refused(staging.replace(REGION, "somewhere"), "spec.kms.region").await?;
+    refused(certificate("web", "no_name"), "dnsNames").await?;
+    refused(certificate("web", NAME).replace("dnsNames", "dnsName"), "unknown field").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_replicas_one_works_and_the_other_takes_over_in_the_middle_of_an_order() -> Result<()> {
+    let cluster = Cluster::new().await?;
+    cluster.apply(&[]).await?;
+    let other = cluster.ground.site.replica()?;
+    let mut first = cluster.ground.site.spawn(&[("CLAVIGER_CRASH", "finalize:1:before")])?;
+    let leads = async || lease(&cluster).await.is_ok_and(|lease| lease["spec"]["holderIdentity"].is_string());
+    wait_until(SOON, "a leader", leads).await?;
+    let second = other.start().await?;
+    cluster.apply(&[certificate("web", NAME)]).await?;
+    first.wait(SOON).await.context("the leader dies in the middle of its order")?;
+    let ready = async || {
+        let web = cluster.get("tlscertificate", "staging", "web").await.unwrap_or_default();
+        web["status"]["conditions"][0]["status"] == "True"
+    };
+    wait_until(SOON, "the other replica to finish the order", ready).await?;
+    ensure!(second.log().contains("this replica is at work"), "{}", second.log());
+    assert_eq!(made(&cluster), (1, 1, 1));
+    Ok(())
+}
+
+async fn lease(cluster: &Cluster) -> Result<Value> {
+    cluster.get("lease", "default", "claviger").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_is_away_for_a_while_costs_nothing_twice() -> Result<()> {
+    let mut cluster = Cluster::new().await?;
+    cluster.apply(&[]).await?;
+    let daemon = cluster.ground.site.start_with(&[cluster.ground.leaps()]).await?;
+    quiet(&cluster).await?;
+    cluster.apply(&[certificate("web", NAME)]).await?;
+    let begun = async || cluster.ground.orders() > 0;
+    wait_until(SOON, "the order", begun).await?;
+    cluster.kubernetes.stop()?;
+    let noticed = async || daemon.log().contains("did not answer");
+    wait_until(SOON, "the daemon to notice", noticed).await?;
+    cluster.kubernetes.start_again().await?;
+    cluster.wait_ready("web").await?;
+    assert_eq!(made(&cluster), (1, 1, 1));
+    Ok(())
 }
