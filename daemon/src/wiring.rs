@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     adapters::{
         acme::{self, AcmeCa},
+        aside::Secrets,
         aws_kms::{AwsKms, KmsOptions},
         clock::Pace,
         cloudflare::CloudflareEdge,
@@ -130,8 +131,12 @@ fn outside(parts: &Parts<'_>) -> Result<Outside, StartError> {
     let below = |folder: &Option<String>| folder.as_ref().map(|folder| base.join(folder));
     let (read, write) = (below(&settings.files.read), below(&settings.files.write));
     Ok(Outside {
-        acme: Arc::new(AcmeCa::new(Arc::clone(&clock), acme::Files { read: read.clone() }, seen_acme(parts))),
-        craft: Arc::new(AwsLc::new(roots(read.clone()))),
+        acme: Arc::new(AcmeCa::new(
+            Arc::clone(&clock),
+            acme::Files { read: read.clone(), secrets: secrets(parts) },
+            seen_acme(parts),
+        )),
+        craft: Arc::new(AwsLc::new(roots(read.clone(), secrets(parts)))),
         dns: Arc::new(resolver(&settings.resolvers)?),
         edge: Arc::new(edge(parts, read.clone())?),
         kms: Arc::new(AwsKms::new(KmsOptions {
@@ -179,7 +184,8 @@ fn edge(parts: &Parts<'_>, read: Option<PathBuf>) -> Result<CloudflareEdge, Star
         metrics.asked(&format!("cloudflare/{}", seen.environment), seen.at.0 / 1_000, seen.succeeded);
     });
     let base = parts.settings.endpoints.cloudflare.as_deref();
-    CloudflareEdge::new(clock, base, read, observer).map_err(|error| StartError::part("the edge", &error))
+    let edge = CloudflareEdge::new(clock, base, read, observer);
+    Ok(edge.map_err(|error| StartError::part("the edge", &error))?.with_secrets(secrets(parts)))
 }
 
 fn seen_acme(parts: &Parts<'_>) -> acme::Observer {
@@ -204,16 +210,27 @@ fn resolver(addresses: &[String]) -> Result<Resolver, StartError> {
     Resolver::new(parsed).map_err(|error| StartError::part("the resolvers", &error))
 }
 
+/// The reader of what documents name in clavigerd's own namespace.
+fn secrets(parts: &Parts<'_>) -> Option<Secrets> {
+    Some(parts.cluster?.cluster.secrets(Arc::clone(parts.clock) as Arc<dyn Clock>))
+}
+
 /// The trusted roots of an issuer, PEM; read each time, since they are few and may be replaced.
-fn roots(read: Option<PathBuf>) -> crate::adapters::craft::Roots {
+fn roots(read: Option<PathBuf>, secrets: Option<Secrets>) -> crate::adapters::craft::Roots {
     Arc::new(move |at: &Surroundings, issuer: &IssuerName| -> Answer<'_, Option<String>> {
         let named = at.spec.issuers.iter().find(|candidate| candidate.name == *issuer);
-        let file = named.and_then(|issuer| issuer.acme.as_ref()?.trusted_roots.as_ref()?.file.clone());
-        let read = read.clone();
+        let reference = named.and_then(|issuer| issuer.acme.as_ref()?.trusted_roots.clone());
+        let (read, secrets) = (read.clone(), secrets.clone());
         Box::pin(async move {
-            let Some(file) = file else { return Ok(None) };
-            let bytes = tokio::task::spawn_blocking(move || files::read_below(read.as_deref(), &file)).await;
-            let bytes = bytes.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))?;
+            let Some(reference) = reference else { return Ok(None) };
+            let bytes = match (reference.secret, secrets, reference.file) {
+                (Some(key), Some(secrets), _) => secrets(key).await?.to_vec(),
+                (_, _, Some(file)) => {
+                    let bytes = tokio::task::spawn_blocking(move || files::read_below(read.as_deref(), &file)).await;
+                    bytes.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))?
+                }
+                _ => return Ok(None),
+            };
             String::from_utf8(bytes).map(Some).map_err(|error| unreadable(&error))
         })
     })

@@ -3,29 +3,30 @@
 
 use anyhow::{Result, ensure};
 use claviger_sim::fault::Service;
-use claviger_tests::{Site, condition_of, documents};
+use claviger_tests::{condition_of, documents};
 
 use crate::stage::{Stage, text};
 
 /// `staging` works; the object `wanted` needs what there is not yet.
 async fn says_so(stage: &Stage, kind: &str, namespace: &str, words: &str) -> Result<()> {
+    says(stage, kind, namespace, words, "NotSupportedYet").await
+}
+
+async fn says(stage: &Stage, kind: &str, namespace: &str, words: &str, reason: &str) -> Result<()> {
     let checked = stage.site.check()?;
-    ensure!(text(&checked).contains("NotSupportedYet") && text(&checked).contains(words), "{}", text(&checked));
+    ensure!(text(&checked).contains(reason) && text(&checked).contains(words), "{}", text(&checked));
     let _daemon = stage.start().await?;
-    let wanted = stage.site.wait_attention(kind, namespace, "wanted", "NotSupportedYet").await?;
+    let wanted = stage.site.wait_attention(kind, namespace, "wanted", reason).await?;
     let attention = &wanted["status"]["attention"];
     ensure!(attention["turn"] == "Operator", "{attention:#}");
     ensure!(attention["message"].to_string().contains(words), "`{words}` is not in {attention:#}");
     ensure!(attention["fix"][0].as_str().is_some_and(|fix| !fix.is_empty()), "{attention:#}");
     for condition in ["Ready", "OnSchedule"] {
         let found = condition_of(&wanted, condition);
-        ensure!(
-            found.is_some_and(|found| found["status"] == "False" && found["reason"] == "NotSupportedYet"),
-            "{wanted:#}"
-        );
+        ensure!(found.is_some_and(|found| found["status"] == "False" && found["reason"] == reason), "{wanted:#}");
     }
     let explained = text(&stage.site.ctl(&["explain", &format!("{kind}/wanted")])?);
-    ensure!(explained.contains("NotSupportedYet") && explained.contains("Operator"), "{explained}");
+    ensure!(explained.contains(reason) && explained.contains("Operator"), "{explained}");
     stage.site.wait_ready("environment", "", "staging").await?;
     assert_eq!(stage.world.acme().counts().orders, 0);
     assert_eq!(stage.world.calls().all(Service::Cloudflare), 0);
@@ -60,7 +61,7 @@ async fn a_kubernetes_secret_as_outlet() -> Result<()> {
     let certificate = documents::certificate("staging", "wanted", &NAME, "");
     let certificate = certificate.replace("files: { directory: wanted }", "secret: { name: wanted-tls }");
     let stage = with_certificate(|yaml| yaml, certificate).await?;
-    says_so(&stage, "certificate", "staging", "Kubernetes Secret").await
+    says(&stage, "certificate", "staging", "Kubernetes Secret", "SettingMissing").await
 }
 
 #[tokio::test]
@@ -110,23 +111,7 @@ async fn a_kubernetes_secret_as_the_place_of_a_token() -> Result<()> {
     let production =
         production.replace("apiToken: { file: cf-token }", secret).replace("name: production", "name: wanted");
     stage.site.document("wanted.yaml", &production.replace("namespace: production", "namespace: wanted"))?;
-    says_so(&stage, "environment", "wanted", "`spec.edge.cloudflare.apiToken`").await
-}
-
-#[tokio::test]
-async fn custom_resources_as_the_source() -> Result<()> {
-    let site = Site::new()?;
-    let settings = site.write_settings()?;
-    let text_of = std::fs::read_to_string(&settings)?;
-    std::fs::write(&settings, text_of.replace("source: { directory: ./resources }", "source: { kubernetes: {} }"))?;
-    for verb in ["check", "run"] {
-        let program = claviger_tests::tools::binary("clavigerd")?;
-        let output = std::process::Command::new(program).args([verb, "--config"]).arg(&settings).output()?;
-        let said = text(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains("CLV-0601") && said.contains("later release") && said.contains("directory"), "{said}");
-    }
-    Ok(())
+    says(&stage, "environment", "wanted", "`spec.edge.cloudflare.apiToken`", "SettingMissing").await
 }
 
 /// A field that nothing needs yet is no obstacle, and is not passed over in silence either.

@@ -84,6 +84,7 @@ codes! {
     DirectoryShared = "0211", "the directory `{found}` is equal to, inside or around `{accepted}` of {object} in {first}", "give each outlet a directory of its own";
     AliasShared = "0212", "the alias `{found}` belongs to {object} in {first}", "give the KmsKey another name";
     TrustMislabelled = "0213", "the issuer `{issuer}` says `trust: {found}`, {why}", "write the trust that the issuer really has";
+    SecretShared = "0215", "the secret `{found}` is an outlet of {object} already, in {first}", "give each outlet a secret of its own";
     RoleElsewhere = "0214", "the role belongs to the account {found}, the environment to the account {accepted}: keys would be made in the wrong one", "name a role of the account {accepted}, or change `accountId`";
 
     // Separation of environments
@@ -102,7 +103,6 @@ codes! {
     ObjectRefused = "0501", "{object} is not worked on ({reason}): {why}", "see the message";
 
     // Settings
-    SourceNotYet = "0601", "custom resources as the source come with a later release", "write `source: { directory: … }`";
     DirectoriesOverlap = "0602", "{within} and {other} must be different folders, none inside the other", "give each a folder of its own";
     ListenTwice = "0603", "{within} and {other} listen at the same address `{found}`", "give each an address of its own";
 }

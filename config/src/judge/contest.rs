@@ -1,4 +1,4 @@
-//! What two objects of any environment may not share: a directory, a key's alias.
+//! What two objects of any environment may not share: a directory, a Secret, a key's alias.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,11 @@ use super::{
 };
 use crate::{
     admin::Finding,
+    certificate::Outlet,
     desired::Spec,
     document::{Code, Document},
     environment::EnvironmentSpec,
-    name::{Kind, Namespace, ObjectName},
+    name::{Kind, Name, Namespace, ObjectName},
 };
 
 /// Reject documents until no two of those that stand share anything.
@@ -123,7 +124,18 @@ fn wishes<'a>(document: &'a Document, environments: &BTreeMap<Namespace, &Enviro
                 document,
                 path: format!("spec.outlets.{number}.files.directory"),
             };
-            outlets.filter_map(|(number, outlet)| Some(wish((number, &outlet.files.as_ref()?.directory)))).collect()
+            let secret = |number: usize, name: &Name| Wish {
+                code: Code::SecretShared,
+                key: format!("secret {}/{name}", document.name.namespace.as_ref().map_or("", Namespace::as_str)),
+                shown: name.to_string(),
+                document,
+                path: format!("spec.outlets.{number}.secret.name"),
+            };
+            let either = |(number, outlet): (usize, &'a Outlet)| {
+                let files = outlet.files.as_ref().map(|files| wish((number, &files.directory)));
+                files.or_else(|| Some(secret(number, &outlet.secret.as_ref()?.name)))
+            };
+            outlets.filter_map(either).collect()
         }
         Spec::CustomHostname(_) | Spec::Environment(_) => Vec::new(),
     }

@@ -12,7 +12,7 @@ pub(super) const REFUSALS: &[Rule] = &[
     environment_is_refused,
     namespace_is_unclaimed,
     environment_has_changed,
-    secret_not_supported,
+    secret_without_cluster,
     read_folder_missing,
 ];
 
@@ -53,14 +53,17 @@ fn environment_has_changed(subject: &Subject<'_>) -> Option<Refused> {
     })
 }
 
-fn secret_not_supported(subject: &Subject<'_>) -> Option<Refused> {
+fn secret_without_cluster(subject: &Subject<'_>) -> Option<Refused> {
     let spec = spec(subject.document)?;
     let (path, _) = notices::secrets(spec).into_iter().find(|(_, reference)| reference.secret.is_some())?;
-    let message = format!("`{}` names a Kubernetes Secret, which comes with a later release", spelled(&path));
-    Some(
-        Refused::new(Reason::NotSupportedYet, path, message)
-            .fix("put the secret in a file below `files.read`: `{ file: NAME }`"),
-    )
+    let message = format!(
+        "`{}` names a Kubernetes Secret, and the settings lack `source: {{ kubernetes: {{}} }}`",
+        spelled(&path)
+    );
+    (!subject.settings.kubernetes).then(|| {
+        Refused::new(Reason::SettingMissing, path, message)
+            .fix("put the secret in a file below `files.read`: `{ file: NAME }`")
+    })
 }
 
 fn read_folder_missing(subject: &Subject<'_>) -> Option<Refused> {

@@ -1,5 +1,6 @@
 //! One folder per product, one file per port that it plays. Vendor types stop here.
 pub mod acme;
+pub mod aside;
 pub mod aws_kms;
 pub mod clock;
 pub mod cloudflare;

@@ -5,19 +5,26 @@ use std::path::{Component, Path, PathBuf};
 use claviger_config::{Reason, environment::SecretReference};
 use claviger_core::domain::failure::{Failure, Retry};
 
+use crate::adapters::aside::Secrets;
+
 /// A bundle of roots has no reason to be larger.
 const LARGEST: u64 = 1024 * 1024;
 
-/// Where files that documents name may lie.
-#[derive(Clone, Debug, Default)]
+/// Where files and Secrets that documents name may lie.
+#[derive(Clone, Default)]
 pub struct Files {
     /// The setting `files.read`; absent: nowhere.
     pub read: Option<PathBuf>,
+    /// Secrets of a cluster; absent where there is none.
+    pub secrets: Option<Secrets>,
 }
 
 impl Files {
     /// [`open`](Self::open), away from the runtime.
     pub(super) async fn open_aside(self, reference: SecretReference) -> Result<Vec<u8>, Failure> {
+        if let (Some(key), Some(secrets)) = (&reference.secret, &self.secrets) {
+            return secrets(key.clone()).await.map(|roots| roots.to_vec());
+        }
         let read = tokio::task::spawn_blocking(move || self.open(&reference)).await;
         read.unwrap_or_else(|error| {
             Err(Failure::new(Reason::SettingMissing, format!("the roots were not read: {error}")))
@@ -27,9 +34,12 @@ impl Files {
     /// Reads what a document names; nothing outside `files.read`, not by `..`, not by an absolute path, not by a symbolic link.
     fn open(&self, reference: &SecretReference) -> Result<Vec<u8>, Failure> {
         let Some(file) = &reference.file else {
-            return Err(Failure::new(Reason::NotSupportedYet, "`trustedRoots.secret` comes with the operator")
-                .retry(Retry::Never)
-                .fix("name a file: `trustedRoots: { file: … }`"));
+            return Err(Failure::new(
+                Reason::SettingMissing,
+                "`trustedRoots.secret` needs `source: { kubernetes: {} }`",
+            )
+            .retry(Retry::Never)
+            .fix("name a file: `trustedRoots: { file: … }`"));
         };
         let Some(folder) = &self.read else {
             return Err(Failure::new(
@@ -95,7 +105,7 @@ mod tests {
         std::os::unix::fs::symlink(world.path().join("secret"), folder.join("out.pem")).unwrap();
         std::os::unix::fs::symlink(folder.join("ca/roots.pem"), folder.join("in.pem")).unwrap();
 
-        let files = Files { read: Some(folder.clone()) };
+        let files = Files { read: Some(folder.clone()), secrets: None };
         for name in ["ca/roots.pem", "./ca/roots.pem", "in.pem"] {
             assert_eq!(files.open(&file(name)).unwrap(), b"roots", "{name}");
         }

@@ -186,7 +186,8 @@ async fn exactly_the_roots_that_the_document_names_are_trusted() {
     let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let script = serve_tls(&certified).await;
-    let (hands, files) = (Arc::new(Hands(AtomicI64::new(now().0))), Files { read: Some(folder.path().to_owned()) });
+    let (hands, files) =
+        (Arc::new(Hands(AtomicI64::new(now().0))), Files { read: Some(folder.path().to_owned()), secrets: None });
     let acme = AcmeCa::patient(hands, files, Arc::new(|_| {}), Patience::default());
     let mut at = surroundings(&format!("{}/dir", script.base));
     at.spec.issuers[0].acme.as_mut().unwrap().trusted_roots =

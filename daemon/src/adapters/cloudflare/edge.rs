@@ -25,6 +25,7 @@ use super::{
     token::{self, Token},
     wire::{Call, Create, Edit, ROWS, ReadFallbackOrigin, ReadOne, ReadQuota, Search, method},
 };
+use crate::adapters::aside::Secrets;
 
 /// Pages that are read at most for one exact name.
 const MOST_PAGES: usize = 20;
@@ -56,6 +57,7 @@ pub struct CloudflareEdge {
     clock: Arc<dyn Clock>,
     sender: Sender,
     files: Option<PathBuf>,
+    secrets: Option<Secrets>,
     observer: Observer,
     standing: Mutex<BTreeMap<EnvironmentName, Standing>>,
 }
@@ -104,6 +106,12 @@ impl CloudflareEdge {
         Self::timed(clock, base_url, files, observer, Timing::USUAL)
     }
 
+    /// The same, with tokens from Secrets of a cluster too.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Option<Secrets>) -> Self {
+        Self { secrets, ..self }
+    }
+
     pub(super) fn timed(
         clock: Arc<dyn Clock>,
         base_url: Option<&str>,
@@ -111,7 +119,14 @@ impl CloudflareEdge {
         observer: Observer,
         timing: Timing,
     ) -> Result<Self, BadSender> {
-        Ok(Self { clock, sender: Sender::new(base_url, timing)?, files, observer, standing: Mutex::default() })
+        Ok(Self {
+            clock,
+            sender: Sender::new(base_url, timing)?,
+            files,
+            secrets: None,
+            observer,
+            standing: Mutex::default(),
+        })
     }
 
     /// When Cloudflare last did what this environment asked; absent before the first time.
@@ -146,9 +161,11 @@ impl CloudflareEdge {
             return Err(Failure::new(Reason::SettingMissing, message).fix("add `edge.cloudflare` to the environment"));
         };
         let edge = &edge.cloudflare;
-        let token = token::read(self.files.as_deref(), &edge.api_token)
-            .await
-            .map_err(|problem| problem.into_failure(at.name.as_str(), self.clock.now()))?;
+        let token = match (&edge.api_token.secret, &self.secrets) {
+            (Some(key), Some(secrets)) => token::of(&secrets(key.clone()).await?, &format!("{}/{}", key.name, key.key)),
+            _ => token::read(self.files.as_deref(), &edge.api_token).await,
+        };
+        let token = token.map_err(|problem| problem.into_failure(at.name.as_str(), self.clock.now()))?;
         Ok(Zone { environment: &at.name, id: &edge.zone_id, token })
     }
 

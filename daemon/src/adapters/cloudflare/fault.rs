@@ -203,7 +203,7 @@ impl TokenProblem {
         let told = format!("the Cloudflare token of environment `{environment}` cannot be used: {}", chain(&self));
         let (reason, fix) = match self {
             Self::NoFile => {
-                (Reason::NotSupportedYet, "put the token in a file below `files.read` and name it in `apiToken.file`")
+                (Reason::SettingMissing, "put the token in a file below `files.read` and name it in `apiToken.file`")
             }
             Self::NoFolder => (Reason::SettingMissing, "set `files.read` to the folder that holds the token's file"),
             Self::Elsewhere { .. } | Self::Malformed { .. } | Self::Unreadable { .. } => {

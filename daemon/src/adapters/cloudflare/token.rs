@@ -43,7 +43,7 @@ pub(super) enum TokenProblem {
     #[error("the token's file `{file}` must be a relative path that stays below `files.read`")]
     Elsewhere { file: String },
     #[error(
-        "the token's file `{file}` holds no token: one line of visible ASCII of at most {LONGEST} bytes without blanks is accepted"
+        "the token's file or secret `{file}` holds no token: one line of visible ASCII of at most {LONGEST} bytes without blanks is accepted"
     )]
     Malformed { file: String },
     #[error("the token's file `{file}` cannot be read below `files.read`")]
@@ -52,7 +52,7 @@ pub(super) enum TokenProblem {
         #[source]
         source: io::Error,
     },
-    #[error("`edge.cloudflare.apiToken` names no file: a token in a Kubernetes Secret is read in a later release")]
+    #[error("`edge.cloudflare.apiToken` names a Kubernetes Secret, which needs `source: {{ kubernetes: {{}} }}`")]
     NoFile,
     #[error("the setting `files.read` is missing, so no token can be read")]
     NoFolder,
@@ -78,9 +78,14 @@ fn read_below(folder: &Path, file: String) -> Result<Token, TokenProblem> {
         Ok(bytes) => bytes,
         Err(source) => return Err(TokenProblem::Unreadable { file, source }),
     };
-    let line = bytes.strip_suffix(b"\n").map_or(&bytes[..], |line| line.strip_suffix(b"\r").unwrap_or(line));
+    of(&bytes, &file)
+}
+
+/// A token from what a file or a Secret holds; `from` names it.
+pub(super) fn of(bytes: &[u8], from: &str) -> Result<Token, TokenProblem> {
+    let line = bytes.strip_suffix(b"\n").map_or(bytes, |line| line.strip_suffix(b"\r").unwrap_or(line));
     if line.is_empty() || line.len() as u64 > LONGEST || !line.iter().all(u8::is_ascii_graphic) {
-        return Err(TokenProblem::Malformed { file });
+        return Err(TokenProblem::Malformed { file: from.to_owned() });
     }
     Ok(Token(Zeroizing::new(line.to_vec())))
 }

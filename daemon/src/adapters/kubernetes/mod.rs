@@ -14,12 +14,20 @@ mod store;
 mod vault;
 mod watch;
 
-use claviger_config::{Kind, ObjectName, crd};
+use std::sync::Arc;
+
+use claviger_config::{Kind, Moment, ObjectName, Reason, Span, crd, environment::SecretKey};
+use claviger_core::{
+    domain::failure::{Failure, Retry},
+    ports::Clock,
+};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, Config,
     api::{ApiResource, DynamicObject},
     core::GroupVersionKind,
 };
+use zeroize::Zeroizing;
 
 pub use self::{
     events::Events,
@@ -30,6 +38,8 @@ pub use self::{
     vault::AccountSecrets,
     watch::{watch_all, watch_secrets},
 };
+
+use crate::adapters::aside::Secrets;
 
 /// Whose fields these are, in server-side apply and in events.
 pub const MANAGER: &str = "claviger";
@@ -66,6 +76,23 @@ impl Cluster {
         &self.namespace
     }
 
+    /// Reads keys of Secrets in clavigerd's own namespace: what an environment's document names.
+    pub fn secrets(&self, clock: Arc<dyn Clock>) -> Secrets {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let place = self.namespace.clone();
+        Arc::new(move |key: SecretKey| {
+            let (secrets, clock, place) = (secrets.clone(), Arc::clone(&clock), place.clone());
+            Box::pin(async move {
+                let what = format!("get the secret `{place}/{}` (verb get)", key.name);
+                let found = secrets.get_opt(key.name.as_str()).await;
+                let found =
+                    found.map_err(|error| fault::failure(Reason::SettingMissing, &what, &error, clock.now()))?;
+                let value = found.and_then(|secret| secret.data?.remove(&key.key));
+                value.map(|bytes| Zeroizing::new(bytes.0)).ok_or_else(|| missing(&place, &key, clock.now()))
+            })
+        })
+    }
+
     /// Objects of a kind, in every namespace.
     fn everywhere(&self, kind: Kind) -> Api<DynamicObject> {
         Api::all_with(self.client.clone(), &resource(kind))
@@ -79,6 +106,13 @@ impl Cluster {
             None => Api::all_with(self.client.clone(), &resource),
         }
     }
+}
+
+fn missing(place: &str, key: &SecretKey, now: Moment) -> Failure {
+    let message = format!("there is no key `{}` in a secret `{place}/{}`", key.key, key.name);
+    Failure::new(Reason::SettingMissing, message)
+        .retry(Retry::At(now + Span::minutes(1)))
+        .fix(format!("kubectl --namespace {place} create secret generic {} --from-file={}=FILE", key.name, key.key))
 }
 
 fn resource(kind: Kind) -> ApiResource {
