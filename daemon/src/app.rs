@@ -160,6 +160,7 @@ async fn drive(
         shared.metrics.leads(true);
         at.records.read_claims();
         at.watch_secrets(&shared);
+        at.tell_rejected(&shared).await;
         if let Err(error) = begin(&shared).await {
             tracing::error!("the work cannot begin: {error}");
             return;
@@ -369,6 +370,7 @@ async fn remember(origin: &Origin, shared: &Arc<Shared>, changed: Changed) {
         at.remember(&changed);
         if shared.driver.works() {
             at.watch_secrets(shared);
+            at.tell_rejected(shared).await;
         }
     }
     if changed.accepted.is_empty() && !changed.claims {

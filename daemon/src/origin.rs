@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use claviger_config::{Kind, Namespace, ObjectName, settle::FileRead};
-use claviger_core::ports::{Clock, Store};
+use claviger_config::{Kind, Namespace, ObjectName, admin::Finding, settle::FileRead};
+use claviger_core::ports::{Clock, Source as _, Store};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -120,6 +120,19 @@ impl InCluster {
             if let Some(name) = named(name) {
                 self.records.remember(&name, body.as_deref());
             }
+        }
+    }
+
+    /// Says of every object whose document is rejected, and of which no version is in force, why.
+    pub async fn tell_rejected(&self, shared: &Shared) {
+        let mut found: BTreeMap<ObjectName, Vec<Finding>> = BTreeMap::new();
+        for finding in shared.documents.view().rejected {
+            if let Some(name) = named(&finding.file).filter(|name| shared.documents.wanted(name).is_none()) {
+                found.entry(name).or_default().push(finding);
+            }
+        }
+        for (name, findings) in found {
+            self.records.reject(&name, &findings).await;
         }
     }
 

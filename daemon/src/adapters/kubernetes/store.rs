@@ -8,7 +8,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use claviger_config::{API_VERSION, ObjectName, Reason};
+use claviger_config::{
+    API_VERSION, Moment, ObjectName, Reason,
+    admin::Finding,
+    condition::{Attention, CommonStatus, Condition, ConditionStatus},
+};
 use claviger_core::{
     domain::failure::{Failure, Retry},
     ports::{Answer, Clock, Commit, Store, Version},
@@ -39,6 +43,8 @@ struct Memory {
     claims: BTreeMap<(String, String), (ObjectName, String)>,
     /// The documents that were last accepted: they ride along with the next write.
     accepted: BTreeMap<ObjectName, String>,
+    /// What was said of objects that are not in force.
+    rejected: BTreeMap<ObjectName, String>,
 }
 
 /// What was written last by this process.
@@ -76,6 +82,27 @@ impl StatusStore {
         match accepted.and_then(|body| std::str::from_utf8(body).ok()) {
             Some(body) => drop(memory.accepted.insert(name.clone(), body.to_owned())),
             None => drop(memory.accepted.remove(name)),
+        }
+    }
+
+    /// Says of an object that no version of it is in force, and why: nobody else would. Once for the same words.
+    pub async fn reject(&self, name: &ObjectName, found: &[Finding]) {
+        let Some(held) = self.objects.held(name) else { return };
+        let mut status = json!(rejected(found, held.generation, self.clock.now()));
+        if let Some(record) = &held.record {
+            status["record"] = json!(record);
+        }
+        let words =
+            format!("{} {}", held.uid, found.iter().map(|finding| finding.message.as_str()).collect::<String>());
+        if self.memory().rejected.get(name) == Some(&words) {
+            return;
+        }
+        match self.patch(name, &held, &status).await {
+            Ok(object) => {
+                self.objects.wrote(name, object.metadata.resource_version);
+                self.memory().rejected.insert(name.clone(), words);
+            }
+            Err(error) => tracing::warn!(object = %name, "its status could not be written: {}", fault::words(&error)),
         }
     }
 
@@ -208,6 +235,35 @@ const TRIES: usize = 5;
 fn gone(name: &ObjectName) -> Failure {
     let message = format!("`{name}` was deleted, or is another object of the same name now: it is read again");
     Failure::new(Reason::StoreFailed, message)
+}
+
+/// Every error of a document, as its object's status.
+fn rejected(found: &[Finding], generation: u64, now: Moment) -> CommonStatus {
+    let message = found.iter().map(|finding| format!("{}: {}", finding.code, finding.message));
+    let message = message.collect::<Vec<_>>().join("; ");
+    let condition = |r#type: &str| Condition {
+        r#type: r#type.to_owned(),
+        status: ConditionStatus::False,
+        reason: Reason::DocumentRejected,
+        message: message.clone(),
+        observed_generation: generation,
+        last_transition_time: now.to_second(),
+    };
+    let attention = Attention {
+        reason: Reason::DocumentRejected,
+        turn: Reason::DocumentRejected.turn(),
+        since: now.to_second(),
+        next_try: None,
+        hurts_at: None,
+        message: message.clone(),
+        fix: found.iter().map(|finding| finding.fix.clone()).collect(),
+    };
+    CommonStatus {
+        observed_generation: generation,
+        conditions: vec![condition("Ready"), condition("OnSchedule")],
+        attention: Some(attention),
+        ..CommonStatus::default()
+    }
 }
 
 fn with_record(mut status: Value, kept: &Kept) -> Value {
