@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::ground::{Ground, REGION, SOON};
 
-const NAME: &str = "www.staging.example.com";
+pub(crate) const NAME: &str = "www.staging.example.com";
 /// The user that the daemon is to the API server.
 const DAEMON: &str = "clavigerd";
 

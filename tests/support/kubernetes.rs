@@ -78,13 +78,13 @@ impl Kubernetes {
         Kubeconfig::by_certificate(&self.url, &self.authority, user, groups)
     }
 
-    /// A ServiceAccount that exists, with a token that the API server made for it, as a Pod would have it. Unlike a
+    /// A ServiceAccount that exists, with a token that the API server made for it, at home in its namespace, as a Pod would have it. Unlike a
     /// certificate it works through a [`crate::Proxy`] too. To the audit log its user is
     /// `system:serviceaccount:NAMESPACE:NAME`.
     pub async fn kubeconfig_of(&self, namespace: &str, service_account: &str) -> Result<Kubeconfig> {
         let arguments = ["create", "token", service_account, "--namespace", namespace, "--duration=24h"];
         let token = self.kubectl(&arguments, "").await?;
-        Kubeconfig::by_token(&self.url, self.ca_pem(), token.trim())
+        Kubeconfig::by_token(&self.url, self.ca_pem(), token.trim(), namespace)
     }
 
     /// Runs kubectl as the administrator, and gives what it printed. An error holds what it complained of.

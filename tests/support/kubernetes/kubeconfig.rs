@@ -13,6 +13,7 @@ use crate::{Program, Scratch, TestAuthority, tools};
 #[derive(Debug)]
 pub struct Kubeconfig {
     user: Value,
+    namespace: String,
     path: PathBuf,
     _scratch: Scratch,
 }
@@ -24,20 +25,20 @@ impl Kubeconfig {
             "client-certificate-data": STANDARD.encode(identity.certificate_pem),
             "client-key-data": STANDARD.encode(identity.key_pem),
         });
-        Self::write(url, authority.pem(), user)
+        Self::write(url, authority.pem(), user, "default")
     }
 
-    pub(super) fn by_token(url: &str, ca_pem: &str, token: &str) -> Result<Self> {
-        Self::write(url, ca_pem, json!({ "token": token }))
+    pub(super) fn by_token(url: &str, ca_pem: &str, token: &str, namespace: &str) -> Result<Self> {
+        Self::write(url, ca_pem, json!({ "token": token }), namespace)
     }
 
     /// The same user at another address, such as a proxy's, which answers with a certificate of this CA. A client
     /// certificate does not pass a proxy that ends TLS; a token does.
     pub fn through(&self, url: &str, ca_pem: &str) -> Result<Self> {
-        Self::write(url, ca_pem, self.user.clone())
+        Self::write(url, ca_pem, self.user.clone(), &self.namespace)
     }
 
-    fn write(url: &str, ca_pem: &str, user: Value) -> Result<Self> {
+    fn write(url: &str, ca_pem: &str, user: Value, namespace: &str) -> Result<Self> {
         let cluster = json!({ "server": url, "certificate-authority-data": STANDARD.encode(ca_pem) });
         // JSON is YAML.
         let document = json!({
@@ -45,12 +46,12 @@ impl Kubeconfig {
             "kind": "Config",
             "clusters": [{ "name": "test", "cluster": cluster }],
             "users": [{ "name": "test", "user": user }],
-            "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
+            "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test", "namespace": namespace } }],
             "current-context": "test",
         });
         let scratch = Scratch::new("kubeconfig")?;
         let path = scratch.write("config", document.to_string())?;
-        Ok(Self { user, path, _scratch: scratch })
+        Ok(Self { user, namespace: namespace.to_owned(), path, _scratch: scratch })
     }
 
     /// The file, for `KUBECONFIG`; it lies there as long as this value lives.
