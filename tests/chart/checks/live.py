@@ -70,7 +70,9 @@ def prometheus_finds_no_fault_in_any_rule_or_panel():
             if title in MAY_BE_EMPTY:
                 live.api("query", query=concrete(expression))
             else:
-                live.wait(f"`{title}` to show something", lambda query=concrete(expression): live.api("query", query=query)["result"], live.prometheus)
+                live.wait(
+                    f"`{title}` to show something", lambda query=concrete(expression): live.api("query", query=query)["result"], live.prometheus
+                )
 
 
 def rules(live: Live) -> list[dict]:

@@ -69,6 +69,8 @@ def daemon(horizon: int) -> list[dict]:
         'claviger_audit_last_delivered_timestamp_seconds{sink="file"}': now,
         'claviger_attention{environment="production", kind="CustomHostname", reason="AwaitingCustomerDns", turn="Customer"}': f"3x{count}",
         'claviger_keys{environment="production", kms_namespace="111111111111/eu-west-1", state="Enabled"}': f"2x{count}",
+        'claviger_certificates_expiring{environment="production", issuer="letsencrypt", within="0"}': f"0x{count}",
+        'claviger_certificates_expiring{environment="production", issuer="letsencrypt", within="7d"}': f"1x{count}",
         f"claviger_key_ready{{{object_labels}}}": f"1x{count}",
         f"claviger_key_rotation_due_timestamp_seconds{{{object_labels}}}": f"{45 * DAY}x{turns[0] // STEP} {turns[1]}x{count - turns[0] // STEP}",
         'claviger_hostname_oldest_in_stage_timestamp_seconds{environment="production", stage="Active"}': f"0x{count}",
@@ -92,13 +94,18 @@ def never_renewed(name: str, life: int, room: int, alerts: dict[str, dict]) -> d
     tests = []
     for alert, share in [("ClavigerCertificateRenewalLate", 0.25), ("ClavigerCertificateRenewalOverdue", 0.6)]:
         crossed = int(room * share) // STEP * STEP + STEP
-        tests += [expect(alerts[alert], labels, at, at / room, at >= crossed + 15 * 60) for at in (crossed - STEP, crossed + 10 * 60, crossed + 15 * 60)]
+        tests += [
+            expect(alerts[alert], labels, at, at / room, at >= crossed + 15 * 60) for at in (crossed - STEP, crossed + 10 * 60, crossed + 15 * 60)
+        ]
     tests += [expect(alerts["ClavigerCertificateExpired"], labels, at, room, at >= room) for at in (room - STEP, room)]
     return {"name": f"renewal stops: {name}", "interval": "5m", "input_series": series, "alert_rule_test": tests}
 
 
 def expect(rule: dict, labels: dict, at: int, value: float, fires: bool) -> dict:
-    alert = {"exp_labels": {**labels, **rule["labels"]}, "exp_annotations": {key: told(text, labels, value) for key, text in rule["annotations"].items()}}
+    alert = {
+        "exp_labels": {**labels, **rule["labels"]},
+        "exp_annotations": {key: told(text, labels, value) for key, text in rule["annotations"].items()},
+    }
     return {"eval_time": f"{at}s", "alertname": rule["alert"], "exp_alerts": [alert] if fires else []}
 
 

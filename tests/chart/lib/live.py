@@ -81,7 +81,12 @@ class Live:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         # An alert that fires before Alertmanager is known would be sent again only after a minute.
-        options = ["--config.file=prometheus.yaml", "--rules.alert.resend-delay=1s", "--storage.tsdb.path=data", f"--web.listen-address=127.0.0.1:{self.port}"]
+        options = [
+            "--config.file=prometheus.yaml",
+            "--rules.alert.resend-delay=1s",
+            "--storage.tsdb.path=data",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+        ]
         self.prometheus = Program(self.place, "prometheus", os.environ["CLAVIGER_TEST_PROMETHEUS"], *options)
         self.programs.append(self.prometheus)
         self.wait("Prometheus to be ready", lambda: self.api("query", query="claviger_build_info")["result"], self.prometheus)
