@@ -8,8 +8,8 @@ STEP = 300
 HOUR, DAY = 3_600, 86_400
 # Lifetime and planned renewal: at half below ten days, else at two thirds.
 LIVES = {"six": (160 * HOUR, 80 * HOUR), "forty-seven": (47 * DAY, 47 * DAY * 2 // 3 // STEP * STEP), "ninety": (90 * DAY, 60 * DAY)}
-# What is planned for an instant is done half an hour later: the CA was slow.
-SLOW = 30 * 60
+# What is planned for an instant is done two hours later: the CA was slow, and there was a line.
+SLOW = 2 * HOUR
 HEAD = {"rule_files": ["rules.yaml"]}
 
 
@@ -26,7 +26,7 @@ def healthy(alerts: list[str]) -> str:
 def around_renewals(due: int, horizon: int) -> list[int]:
     """Just before, during and after each renewal."""
     dues = range(due, horizon - SLOW * 2, due + SLOW)
-    return [at + late for at in dues for late in (-2 * STEP, 20 * 60, SLOW, SLOW + 2 * STEP)]
+    return [at + late for at in dues for late in (-2 * STEP, HOUR, SLOW - 2 * STEP, SLOW, SLOW + 2 * STEP)]
 
 
 def certificate(name: str, life: int, due: int, horizon: int) -> list[dict]:
