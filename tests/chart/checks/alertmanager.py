@@ -17,6 +17,7 @@ CASES = [
         [("ClavigerSchedulerStopped", {}), ("ClavigerCertificateRenewalLate", WEB), ("ClavigerMetricsIncomplete", {"kind": "KmsKey"})],
         {"ClavigerCertificateRenewalLate", "ClavigerMetricsIncomplete"},
     ),
+    ("nobody leads", [("ClavigerNoLeader", {}), ("ClavigerSyncStale", {"source": "kms/staging"})], {"ClavigerSyncStale"}),
     ("what is critical is told beside it", [("ClavigerDown", {}), ("ClavigerCertificateExpired", WEB)], set()),
     ("the watchdog is never silenced", [("ClavigerDown", {}), ("ClavigerAuditBlocked", {"sink": "file"}), ("ClavigerWatchdog", {})], set()),
     (

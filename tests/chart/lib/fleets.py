@@ -56,6 +56,7 @@ def daemon(horizon: int) -> list[dict]:
     values = {
         'claviger_build_info{version="0.1.0", revision="abc"}': f"1x{count}",
         "claviger_scheduler_ready": f"1x{count}",
+        "claviger_leader": f"1x{count}",
         "claviger_documents_rejected": f"0x{count}",
         "claviger_log_lines_lost_total": f"0x{count}",
         'claviger_store_commits_total{outcome="Done"}': f"0+5x{count}",
