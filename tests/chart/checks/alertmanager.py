@@ -12,19 +12,44 @@ KEY = {"environment": "staging", "resource_namespace": "staging", "resource": "d
 
 # What is firing, and which of it is not told. An alert is its name and labels.
 CASES = [
-    ("nothing renews: what is late because of it is no news", [("ClavigerSchedulerStopped", {}), ("ClavigerCertificateRenewalLate", WEB), ("ClavigerMetricsIncomplete", {"kind": "KmsKey"})],
-     {"ClavigerCertificateRenewalLate", "ClavigerMetricsIncomplete"}),
+    (
+        "nothing renews: what is late because of it is no news",
+        [("ClavigerSchedulerStopped", {}), ("ClavigerCertificateRenewalLate", WEB), ("ClavigerMetricsIncomplete", {"kind": "KmsKey"})],
+        {"ClavigerCertificateRenewalLate", "ClavigerMetricsIncomplete"},
+    ),
+    ("nobody leads", [("ClavigerNoLeader", {}), ("ClavigerSyncStale", {"source": "kms/staging"})], {"ClavigerSyncStale"}),
     ("what is critical is told beside it", [("ClavigerDown", {}), ("ClavigerCertificateExpired", WEB)], set()),
     ("the watchdog is never silenced", [("ClavigerDown", {}), ("ClavigerAuditBlocked", {"sink": "file"}), ("ClavigerWatchdog", {})], set()),
-    ("the worse band silences the other one of the same certificate", [("ClavigerCertificateRenewalOverdue", WEB), ("ClavigerCertificateRenewalLate", WEB)], {"ClavigerCertificateRenewalLate"}),
-    ("and not that of another certificate", [("ClavigerCertificateRenewalOverdue", WEB), ("ClavigerCertificateRenewalLate", {**WEB, "resource": "api"})], set()),
-    ("expired says it all", [("ClavigerCertificateExpired", WEB), ("ClavigerCertificateRenewalOverdue", WEB), ("ClavigerCertificateNotReady", WEB)],
-     {"ClavigerCertificateRenewalOverdue", "ClavigerCertificateNotReady"}),
-    ("a key that will be deleted is not ready either", [("ClavigerKeyPendingDeletion", KEY), ("ClavigerKeyNotReady", KEY), ("ClavigerKeyRotationOverdue", KEY)],
-     {"ClavigerKeyNotReady", "ClavigerKeyRotationOverdue"}),
-    ("another environment's disabled key silences nothing", [("ClavigerKeyDisabled", {"environment": "production"}), ("ClavigerKeyNotReady", KEY)], set()),
-    ("orders fail because the CA lets us wait", [("ClavigerAcmeRateLimited", {"environment": "staging", "issuer": "letsencrypt"}), ("ClavigerIssuanceFailing", {"environment": "staging"})],
-     {"ClavigerIssuanceFailing"}),
+    (
+        "the worse band silences the other one of the same certificate",
+        [("ClavigerCertificateRenewalOverdue", WEB), ("ClavigerCertificateRenewalLate", WEB)],
+        {"ClavigerCertificateRenewalLate"},
+    ),
+    (
+        "and not that of another certificate",
+        [("ClavigerCertificateRenewalOverdue", WEB), ("ClavigerCertificateRenewalLate", {**WEB, "resource": "api"})],
+        set(),
+    ),
+    (
+        "expired says it all",
+        [("ClavigerCertificateExpired", WEB), ("ClavigerCertificateRenewalOverdue", WEB), ("ClavigerCertificateNotReady", WEB)],
+        {"ClavigerCertificateRenewalOverdue", "ClavigerCertificateNotReady"},
+    ),
+    (
+        "a key that will be deleted is not ready either",
+        [("ClavigerKeyPendingDeletion", KEY), ("ClavigerKeyNotReady", KEY), ("ClavigerKeyRotationOverdue", KEY)],
+        {"ClavigerKeyNotReady", "ClavigerKeyRotationOverdue"},
+    ),
+    (
+        "another environment's disabled key silences nothing",
+        [("ClavigerKeyDisabled", {"environment": "production"}), ("ClavigerKeyNotReady", KEY)],
+        set(),
+    ),
+    (
+        "orders fail because the CA lets us wait",
+        [("ClavigerAcmeRateLimited", {"environment": "staging", "issuer": "letsencrypt"}), ("ClavigerIssuanceFailing", {"environment": "staging"})],
+        {"ClavigerIssuanceFailing"},
+    ),
     ("the journal is the cause", [("ClavigerAuditBlocked", {"sink": "file"}), ("ClavigerSchedulerStopped", {})], {"ClavigerSchedulerStopped"}),
 ]
 
@@ -35,7 +60,11 @@ def amtool_accepts_the_example():
 
 def every_alert_reaches_whom_its_severity_calls_for():
     rules = alerts().items()
-    wrong = [(name, severity, receiver) for name, rule in rules if (receiver := reached(name, severity := rule["labels"]["severity"])) != RECEIVERS[severity]]
+    wrong = [
+        (name, severity, receiver)
+        for name, rule in rules
+        if (receiver := reached(name, severity := rule["labels"]["severity"])) != RECEIVERS[severity]
+    ]
     insist([f"{name} ({severity}) reaches {receiver}" for name, severity, receiver in wrong])
 
 

@@ -83,7 +83,11 @@ def every_alert_says_what_it_is_and_where_help_is():
 
 def no_alert_counts_days_that_are_left():
     """What is planned decides: an instant is compared with now, or with the instant that was planned, never minus so many days."""
-    early = [name for name, rule in alerts().items() if re.search(r"not_after_timestamp_seconds[^<>]*-\s*time\(\)|expiring\{[^}]*within=\"[1-9]", rule["expr"])]
+    early = [
+        name
+        for name, rule in alerts().items()
+        if re.search(r"not_after_timestamp_seconds[^<>]*-\s*time\(\)|expiring\{[^}]*within=\"[1-9]", rule["expr"])
+    ]
     insist([f"{name}: fires by days that are left" for name in early])
 
 
@@ -91,7 +95,7 @@ def the_stages_of_a_stuck_host_name_are_those_that_we_or_cloudflare_can_end():
     listed = re.search(r'stage=~"([^"]+)"', alerts()["ClavigerHostnameStuck"]["expr"])[1].split("|")
     wanted = sorted(word for word, turn in reasons().items() if turn in ("Claviger", "Cloudflare") and word != "BudgetSpent")
     if listed != wanted:
-        raise Wrong(f"config/src/reason.rs has other reasons: write stage=~\"{'|'.join(wanted)}\" into ClavigerHostnameStuck")
+        raise Wrong(f'config/src/reason.rs has other reasons: write stage=~"{"|".join(wanted)}" into ClavigerHostnameStuck')
 
 
 def values_list_every_alert_as_the_rules_have_it():

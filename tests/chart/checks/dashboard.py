@@ -92,7 +92,7 @@ def all_that_is_asked_of_environments_follows_the_choice_of_one():
     lost = []
     for title, expression in questions():
         for series in read(expression).series:
-            has = "environment" in families()[series.name]
+            has = "environment" in families().get(series.name, set())
             if has and ("environment", "=~", "$environment") not in series.matchers:
                 lost.append(f"{title}: {series.name} is not limited to $environment")
     insist(lost)

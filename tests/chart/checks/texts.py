@@ -23,7 +23,10 @@ def texts() -> dict[str, str]:
 
 
 def every_alert_has_a_runbook_and_every_runbook_an_alert():
-    insist([f"runbooks/{name}.md is missing" for name in alerts() if name not in runbooks()] + [f"runbooks/{name}.md is of no alert" for name in runbooks() if name not in alerts()])
+    insist(
+        [f"runbooks/{name}.md is missing" for name in alerts() if name not in runbooks()]
+        + [f"runbooks/{name}.md is of no alert" for name in runbooks() if name not in alerts()]
+    )
 
 
 def every_runbook_answers_the_five_questions():
@@ -33,7 +36,7 @@ def every_runbook_answers_the_five_questions():
         wrong += [f"{name}: the headings are {headings}"] if headings != HEADINGS else []
         wrong += [f"{name}: begins with another title"] if not text.startswith(f"# {name}\n") else []
         parts = re.split(r"(?m)^## .+$", text)[1:]
-        wrong += [f"{name}: `{heading}` says nothing" for heading, part in zip(headings, parts) if len(part.strip()) < 8]
+        wrong += [f"{name}: `{heading}` says nothing" for heading, part in zip(headings, parts, strict=True) if len(part.strip()) < 8]
     index = (RUNBOOKS / "README.md").read_text()
     insist(wrong + [f"runbooks/README.md lacks {name}" for name in runbooks() if f"]({name}.md)" not in index])
 
@@ -77,7 +80,8 @@ def every_value_reason_and_metric_that_a_text_names_is_there():
 
 
 # Words of others, and kinds.
-KNOWN = {"LoadBalancer", "IfNotPresent", "DisableKey", "ScheduleKeyDeletion", "AccessDenied", "TlsCertificate", "KmsKey", "CustomHostname", "HttpRoute", "ServiceMonitor", "PodMonitor", "PrometheusRule", "NetworkPolicy"}
+KINDS = {"TlsCertificate", "KmsKey", "CustomHostname", "HttpRoute", "ServiceMonitor", "PodMonitor", "PrometheusRule", "NetworkPolicy"}
+KNOWN = KINDS | {"LoadBalancer", "IfNotPresent", "DisableKey", "ScheduleKeyDeletion", "AccessDenied"}
 
 CHECKS = [
     every_alert_has_a_runbook_and_every_runbook_an_alert,

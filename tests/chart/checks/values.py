@@ -15,7 +15,9 @@ FREE = {"strings", "labels", "free", "regions", "quantities"}
 
 def every_value_is_explained_in_one_sentence():
     lack = [f"{value.key}: no comment above it" for value in leaves() if not value.comment]
-    long = [f"{value.key}: {value.comment}" for value in leaves() if value.comment and not (value.comment.endswith(".") and ". " not in value.comment)]
+    long = [
+        f"{value.key}: {value.comment}" for value in leaves() if value.comment and not (value.comment.endswith(".") and ". " not in value.comment)
+    ]
     insist(lack + [f"not one plain sentence: {text}" for text in long])
 
 

@@ -33,7 +33,12 @@ class Running:
         (place / "config.yaml").write_text(re.sub(r"http://[^\"]+", "http://127.0.0.1:9/", config.read_text()))
         self.log = (place / "log").open("w+")
         program = os.environ["CLAVIGER_TEST_ALERTMANAGER"]
-        options = [f"--config.file={place}/config.yaml", f"--storage.path={place}/data", f"--web.listen-address=127.0.0.1:{self.port}", "--cluster.listen-address="]
+        options = [
+            f"--config.file={place}/config.yaml",
+            f"--storage.path={place}/data",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            "--cluster.listen-address=",
+        ]
         self.process = subprocess.Popen([program, *options], stdout=self.log, stderr=subprocess.STDOUT)
 
     def __enter__(self):
@@ -70,7 +75,9 @@ class Running:
         return self.ask("/api/v2/alerts") or []
 
     def ask(self, path: str, body: str | None = None, text: bool = False):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=body and body.encode(), headers={"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", data=body and body.encode(), headers={"Content-Type": "application/json"}
+        )
         try:
             with urllib.request.urlopen(request, timeout=5) as answer:
                 content = answer.read().decode()

@@ -64,7 +64,7 @@ def tokenize(expression: str) -> list[tuple[str, str]]:
     expression = re.sub(r"(?m)#.*$", "", expression).strip()
     while at < len(expression):
         match = TOKEN.match(expression, at)
-        assert match, f"cannot read `{expression[at:at + 20]}` of `{expression}`"
+        assert match, f"cannot read `{expression[at : at + 20]}` of `{expression}`"
         tokens.append((match.lastgroup, match[match.lastgroup]))
         at = match.end()
     return tokens
@@ -100,6 +100,6 @@ def closing(tokens: list, at: int) -> int:
 
 def grouping(tokens: list, at: int) -> Grouping:
     """`sum by (labels) (…)`; the other order is not our style."""
-    assert tokens[at][1] == "by" and tokens[at - 1][1] in AGGREGATIONS, f"write `sum by (…) (…)`: {tokens[at - 1:at + 1]}"
+    assert tokens[at][1] == "by" and tokens[at - 1][1] in AGGREGATIONS, f"write `sum by (…) (…)`: {tokens[at - 1 : at + 1]}"
     labels, end = names(tokens, at + 1)
     return Grouping(labels, at, closing(tokens, end + 1))
