@@ -1,7 +1,5 @@
 //! The definitions in the chart are those that the types make.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
-
 use std::{fs, path::Path};
 
 use claviger_config::crd;

@@ -50,8 +50,12 @@ fn said(code: i32, printed: std::io::Result<()>) -> ExitCode {
     }
 }
 
+/// Threads for work that blocks: files, keys, judging. Each keeps memory of its own, and neither the disk nor the processor is faster
+/// for more of them.
+const BLOCKING: usize = 8;
+
 fn block_on(work: impl Future<Output = ExitCode>) -> ExitCode {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING).enable_all().build() {
         Ok(runtime) => runtime.block_on(work),
         Err(error) => {
             talk(&format!("error: the runtime cannot be started: {error}\n"));

@@ -13,12 +13,16 @@ use std::{
 
 /// Where two adapters may know each other, and why. Each entry is a word that is missing one layer below.
 const BETWEEN_ADAPTERS: &[(&str, &str, &str)] = &[
+    ("acme", "aside", "roots may be Secrets of a cluster"),
     ("acme", "craft", "account keys are read by the one reader of keys"),
     ("acme", "files", "roots are read by the one safe reader of files"),
     ("aws_kms", "craft", "what KMS wraps is written in the one format of ciphertexts"),
     ("aws_kms", "files", "credentials are read by the one safe reader of files"),
+    ("cloudflare", "aside", "the token may be a Secret of a cluster"),
     ("cloudflare", "files", "the token is read by the one safe reader of files"),
     ("files", "craft", "a pair is told by its fingerprint"),
+    ("kubernetes", "aside", "it reads what documents name in Secrets"),
+    ("kubernetes", "craft", "a pair is told by its fingerprint"),
     ("files", "sqlite", "wrapped account keys are kept in the state folder, which the store opened"),
 ];
 
@@ -38,6 +42,9 @@ const VENDORS: &[&str] = &[
     "hickory_proto",
     "hickory_resolver",
     "instant_acme",
+    "k8s_openapi",
+    "kube",
+    "kube_lease_manager",
     "rcgen",
     "rusqlite",
     "x509_parser",

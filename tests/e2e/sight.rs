@@ -73,8 +73,12 @@ async fn trouble(stage: &Stage) -> Result<()> {
     let doomed = stage.site.wait_ready("kmskey", "staging", "doomed").await?;
     let key = json!({ "KeyId": doomed["status"]["key"]["arn"], "PendingWindowInDays": 30 });
     stage.aws(STAGING, "ScheduleKeyDeletion", &key)?;
-    stage.pass(Duration::from_secs(900))?;
-    stage.site.wait_attention("kmskey", "staging", "doomed", "KeyPendingDeletion").await?;
+    stage
+        .pass_until("the key to be looked at", Duration::from_secs(900), async || {
+            let doomed = stage.site.resource("kmskey", "staging", "doomed");
+            doomed["status"]["attention"]["reason"] == "KeyPendingDeletion"
+        })
+        .await?;
     stage.site.document("bad.yaml", "kind: Nothing\n")?;
     stage.wait_rejected("CLV-0133").await.map(drop)
 }
