@@ -106,6 +106,7 @@ async fn installed_by_its_chart_it_issues_with_every_right_that_it_has_and_needs
 const SELDOM: &[(&str, &str, &str)] = &[
     ("create", "secrets", "an apply of what is not there yet needs it, and is told as a patch"),
     ("create", "tlscertificates", "for Ingresses and Gateways that ask"),
+    ("patch", "tlscertificates", "for Ingresses and Gateways that ask"),
     ("get", "customhostnames", "after a conflict"),
     ("get", "environments", "after a conflict"),
     ("get", "kmskeys", "after a conflict"),
