@@ -14,6 +14,10 @@ from pathlib import Path
 from .tools import Wrong
 
 PATIENCE = 20.0
+UNPACKED = """\
+hint: Debian's Alertmanager wants its templates below /usr/share, so it does not run when it is only unpacked: install the package, or
+go install github.com/prometheus/alertmanager/cmd/{alertmanager,amtool}@v0.28.1
+"""
 # The second one is silenced by the first one alone: other rules silence warnings.
 LAST = [{"alertname": "ClavigerAcmeRateLimited", "severity": "warning"}, {"alertname": "ClavigerIssuanceFailing", "severity": "critical"}]
 
@@ -90,5 +94,6 @@ class Running:
         while not holds():
             if self.process.poll() is not None or time.monotonic() > until:
                 self.log.seek(0)
-                raise Wrong(f"Alertmanager was waited for {what}:\n{self.log.read()[-3000:]}")
+                log = self.log.read()[-3000:]
+                raise Wrong(f"Alertmanager was waited for {what}:\n{log}{UNPACKED if 'default.tmpl' in log else ''}")
             time.sleep(0.05)
