@@ -158,7 +158,7 @@ async fn drive(
         word.elected().await;
         tracing::info!("this replica is at work");
         shared.metrics.leads(true);
-        at.records.read_claims();
+        at.take_over().await;
         at.watch_secrets(&shared);
         at.tell_rejected(&shared).await;
         if let Err(error) = begin(&shared).await {

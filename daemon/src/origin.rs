@@ -47,6 +47,9 @@ pub struct InCluster {
 /// How long the first reading waits for every kind to be listed; what is missing then counts as not readable.
 const LISTED_WITHIN: Duration = Duration::from_secs(30);
 
+/// How long an API server that does not answer is left alone.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// Changes that come together are read together.
 const TOGETHER: Duration = Duration::from_millis(100);
 
@@ -112,6 +115,15 @@ impl InCluster {
     /// When the Lease cannot be had.
     pub async fn stand(&self, instance: &str) -> Result<Leader, StartError> {
         kubernetes::lead(&self.cluster, LEASE, instance).await.map_err(|why| StartError::part("the election", &why))
+    }
+
+    /// Begins to lead: knows what the replica before this one wrote last, also when the API server answers later only.
+    pub async fn take_over(&self) {
+        while let Err(why) = kubernetes::refresh(&self.cluster, &self.objects).await {
+            tracing::warn!(reason = "StoreFailed", "the work cannot be taken over yet: {why}");
+            tokio::time::sleep(AGAIN).await;
+        }
+        self.records.read_claims();
     }
 
     /// What was accepted is kept with the object itself.

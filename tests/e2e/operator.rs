@@ -235,6 +235,9 @@ async fn of_two_replicas_one_works_and_the_other_takes_over_in_the_middle_of_an_
     let leads = async || lease(&cluster).await.is_ok_and(|lease| lease["spec"]["holderIdentity"].is_string());
     wait_until(SOON, "a leader", leads).await?;
     let second = other.start().await?;
+    let asked = other.ctl(&["status"])?;
+    let said = String::from_utf8_lossy(&asked.stderr);
+    ensure!(!asked.status.success() && said.contains("stands by") && said.contains("kubectl get lease"), "{said}");
     cluster.apply(&[certificate("web", NAME)]).await?;
     first.wait(SOON).await.context("the leader dies in the middle of its order")?;
     let ready = async || {

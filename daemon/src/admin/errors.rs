@@ -71,6 +71,7 @@ codes! {
     Busy = "0750", SERVICE_UNAVAILABLE, "the object is being worked on";
     StoreFailed = "0751", SERVICE_UNAVAILABLE, "the store or the journal takes nothing";
     Bug = "0752", INTERNAL_SERVER_ERROR, "a fault in claviger";
+    StandsBy = "0753", SERVICE_UNAVAILABLE, "this replica is not at work";
 }
 
 /// A refusal, to be answered.
@@ -181,6 +182,13 @@ pub(super) fn method_not_allowed(method: &Method, path: &str, accepted: &[&'stat
 }
 
 /// The path is not UTF-8.
+/// Only the replica at work knows the fleet.
+pub(super) fn stands_by() -> Problem {
+    let message = "this replica stands by: another one is at work and knows the fleet";
+    let fix = "ask the pod that holds the lease: `kubectl get lease claviger -o jsonpath={.spec.holderIdentity}` begins with its name";
+    Problem::new(Code::StandsBy, message.to_owned(), "", fix).retry_after(Span::seconds(15))
+}
+
 pub(super) fn path_not_text(path: &str) -> Problem {
     let message = format!("the path `{}` is not UTF-8 once its `%` are read", short(path));
     Problem::new(Code::PathWrong, message, short(path), "write names in ASCII")

@@ -47,6 +47,9 @@ pub struct Admin {
     since: Moment,
 }
 
+/// What a replica that stands by answers too.
+const WITHOUT_FLEET: [&str; 2] = ["openapi.read", "version.read"];
+
 impl Admin {
     /// The admin API of a daemon, for the user that it runs as and for root.
     pub fn of(shared: &Arc<Shared>) -> Arc<Self> {
@@ -63,6 +66,11 @@ impl Admin {
         self.shared.clock.now()
     }
 
+    /// Whether another replica is at work.
+    fn stands_by(&self) -> bool {
+        self.shared.objects.is_some() && !self.shared.driver.works()
+    }
+
     async fn answer(self: Arc<Self>, route: &'static Route, request: Request) -> Response {
         self.hear(route, request).await.unwrap_or_else(IntoResponse::into_response)
     }
@@ -73,6 +81,9 @@ impl Admin {
         let actor = access::actor(&parts)?;
         let path = call::path(params(&mut parts).await?);
         self.access.authorize(&actor, route.verb, path.environment().as_ref(), path.object().as_ref())?;
+        if self.stands_by() && !WITHOUT_FLEET.contains(&route.verb) {
+            return Err(errors::stands_by());
+        }
         let query = call::query(route.query, parts.uri.query().unwrap_or_default())?;
         let body = if route.takes.is_some() { call::body(&parts.headers, body).await? } else { Bytes::new() };
         (route.act)(self, Call { actor, path, query, body }).await

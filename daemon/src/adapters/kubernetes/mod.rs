@@ -36,7 +36,7 @@ pub use self::{
     outlet::{Outlets, SecretOutlet},
     store::StatusStore,
     vault::AccountSecrets,
-    watch::{watch_all, watch_secrets},
+    watch::{refresh, watch_all, watch_secrets},
 };
 
 use crate::adapters::aside::Secrets;

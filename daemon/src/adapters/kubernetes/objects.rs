@@ -41,6 +41,8 @@ pub(super) struct Held {
     pub(super) version: String,
     /// What claviger remembered; taken away once it was read.
     pub(super) record: Option<Arc<str>>,
+    /// Whether the reconciler holds the record: it is then not kept twice.
+    pub(super) loaded: bool,
     /// Issuers and thumbprints of accounts, of an environment.
     pub(super) thumbprints: Vec<(String, String)>,
 }
@@ -116,7 +118,7 @@ impl Objects {
     /// Its record was read, or written by us: from now on the reconciler holds it.
     pub(super) fn wrote(&self, name: &ObjectName, version: Option<String>) {
         if let Some(held) = self.seen_mut().objects.get_mut(name) {
-            held.record = None;
+            (held.record, held.loaded) = (None, true);
             if let Some(version) = version {
                 held.version = version;
             }
@@ -126,9 +128,15 @@ impl Objects {
     pub(super) fn put(&self, kind: Kind, object: &DynamicObject) {
         let Some((name, held)) = held(kind, object) else { return };
         let mut seen = self.seen_mut();
-        let before = seen.objects.insert(name, held.clone());
+        if seen.objects.get(&name).is_some_and(|before| held.is_older_than(before)) {
+            return;
+        }
+        let held = held.after(seen.objects.get(&name));
+        let news =
+            seen.objects.get(&name).is_none_or(|before| before.document != held.document || before.uid != held.uid);
+        seen.objects.insert(name, held);
         drop(seen);
-        if before.is_none_or(|before| before.document != held.document || before.uid != held.uid) {
+        if news {
             self.changed.notify_one();
         }
     }
@@ -144,7 +152,10 @@ impl Objects {
     pub(super) fn replace(&self, kind: Kind, all: BTreeMap<ObjectName, Held>) {
         let mut seen = self.seen_mut();
         seen.objects.retain(|name, _| name.kind != kind || all.contains_key(name));
-        seen.objects.extend(all);
+        for (name, held) in all {
+            let held = held.after(seen.objects.get(&name));
+            seen.objects.insert(name, held);
+        }
         seen.listed.insert(kind);
         seen.trouble.remove(&kind);
         drop(seen);
@@ -161,6 +172,22 @@ impl Objects {
 
     fn seen_mut(&self) -> RwLockWriteGuard<'_, Seen> {
         self.seen.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Whether it is an earlier state of the same object: a watch may be behind a list. Versions are numbers that grow (KEP-5504).
+    fn is_older_than(&self, other: &Self) -> bool {
+        let number = |held: &Self| held.version.parse::<u64>().ok();
+        self.uid == other.uid && number(self).zip(number(other)).is_some_and(|(own, others)| own < others)
+    }
+
+    /// As it is now, when it was that before.
+    fn after(self, before: Option<&Self>) -> Self {
+        match before.filter(|before| before.loaded && before.uid == self.uid) {
+            Some(_) => Self { record: None, loaded: true, ..self },
+            None => self,
+        }
     }
 }
 
@@ -181,6 +208,7 @@ pub(super) fn held(kind: Kind, object: &DynamicObject) -> Option<(ObjectName, He
         generation: object.metadata.generation.and_then(|number| number.try_into().ok()).unwrap_or_default(),
         version: object.metadata.resource_version.clone().unwrap_or_default(),
         record,
+        loaded: false,
         thumbprints: status.map(thumbprints).unwrap_or_default(),
     };
     Some((name, held))
@@ -200,4 +228,80 @@ fn thumbprints(status: &Value) -> Vec<(String, String)> {
         Some((issuer.get("name")?.as_str()?.to_owned(), issuer.get("thumbprint")?.as_str()?.to_owned()))
     };
     issuers.filter_map(account).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(version: &str, uid: &str, names: &str, record: Option<&str>) -> DynamicObject {
+        let mut object = json!({
+            "apiVersion": API_VERSION, "kind": "TlsCertificate",
+            "metadata": {
+                "name": "web", "namespace": "staging", "uid": uid, "generation": 3, "resourceVersion": version,
+                "labels": { "team": "web" },
+            },
+            "spec": { "dnsNames": [names] },
+        });
+        if let Some(record) = record {
+            object["status"] = json!({ "record": record });
+        }
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn web() -> ObjectName {
+        ObjectName {
+            kind: Kind::TlsCertificate,
+            namespace: Some("staging".parse().unwrap()),
+            name: "web".parse().unwrap(),
+        }
+    }
+
+    fn put(objects: &Objects, object: &DynamicObject) {
+        objects.put(Kind::TlsCertificate, object);
+    }
+
+    #[test]
+    fn an_object_is_a_document_without_what_kubernetes_adds() {
+        let objects = Objects::default();
+        put(&objects, &object("7", "a", "www.example.com", None));
+        let files = objects.read();
+        let file = files.iter().find(|file| file.name == "TlsCertificate/staging/web").unwrap();
+        let document: Value = serde_json::from_slice(file.content.as_ref().unwrap()).unwrap();
+        assert_eq!(document["metadata"], json!({ "name": "web", "namespace": "staging" }));
+        assert_eq!(
+            (objects.generation(&web()), document["spec"]["dnsNames"][0].as_str()),
+            (Some(3), Some("www.example.com"))
+        );
+    }
+
+    #[test]
+    fn what_was_never_listed_cannot_be_read_and_so_nothing_counts_as_removed() {
+        let objects = Objects::default();
+        assert!(!objects.complete() && objects.read().iter().all(|file| file.content.is_err()));
+        crd::KINDS.into_iter().for_each(|kind| objects.replace(kind, BTreeMap::new()));
+        assert!(objects.complete() && objects.read().is_empty());
+    }
+
+    #[test]
+    fn a_watch_that_is_behind_changes_nothing() {
+        let objects = Objects::default();
+        put(&objects, &object("10", "a", "new.example.com", None));
+        put(&objects, &object("9", "a", "old.example.com", None));
+        assert!(String::from_utf8_lossy(&objects.held(&web()).unwrap().document).contains("new.example.com"));
+        put(&objects, &object("8", "b", "another.example.com", None));
+        assert_eq!(objects.held(&web()).unwrap().uid, "b", "another object of the same name is no earlier state");
+    }
+
+    #[test]
+    fn a_record_that_the_reconciler_holds_is_not_kept_twice() {
+        let objects = Objects::default();
+        put(&objects, &object("7", "a", "www.example.com", Some("AA")));
+        assert_eq!(objects.records().len(), 1);
+        objects.wrote(&web(), Some("8".to_owned()));
+        put(&objects, &object("9", "a", "www.example.com", Some("BB")));
+        assert_eq!((objects.records().len(), objects.held(&web()).unwrap().version.as_str()), (0, "9"));
+        put(&objects, &object("10", "b", "www.example.com", Some("CC")));
+        assert_eq!(objects.records().len(), 1, "another object has a record of its own");
+    }
 }

@@ -72,7 +72,9 @@ impl StatusStore {
             for claim in kept.claims {
                 memory.claims.insert(claim, (name.clone(), environment.clone()));
             }
-            memory.accepted.extend(kept.accepted.map(|accepted| (name, accepted)));
+            if let Some(accepted) = kept.accepted {
+                memory.accepted.entry(name).or_insert(accepted); // what this replica accepted itself is newer
+            }
         }
     }
 
@@ -166,7 +168,6 @@ impl StatusStore {
                 stands.unwrap_or_default(),
                 expected.unwrap_or_default()
             );
-            self.memory().written.remove(commit.name);
             return Err(Failure::new(Reason::StoreFailed, message));
         }
         Ok(now)

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, ResourceExt as _,
-    api::{DynamicObject, PartialObjectMeta},
+    api::{DynamicObject, ListParams, PartialObjectMeta},
     runtime::{
         WatchStreamExt as _,
         watcher::{self, Event},
@@ -41,6 +41,28 @@ async fn watch(api: Api<DynamicObject>, kind: Kind, objects: Arc<Objects>) {
         }
     }
 }
+
+/// Lists every kind anew: a replica that begins to lead must know what the one before it wrote last.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn refresh(cluster: &Cluster, objects: &Objects) -> Result<(), String> {
+    for kind in crd::KINDS {
+        let (api, mut all, mut page) = (cluster.everywhere(kind), BTreeMap::new(), ListParams::default().limit(PAGE));
+        loop {
+            let list = api.list(&page).await.map_err(|error| words(&error))?;
+            all.extend(list.items.iter().filter_map(|object| held(kind, object)));
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page = page.continue_token(&token),
+                None => break,
+            }
+        }
+        objects.replace(kind, all);
+    }
+    Ok(())
+}
+
+const PAGE: u32 = 500;
 
 fn tell(objects: &Objects, kind: Kind, error: &watcher::Error) {
     let (resource, why) = (format!("{}.{}", crd::plural(kind), crd::GROUP), reason(error));
