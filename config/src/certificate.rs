@@ -71,6 +71,9 @@ pub enum KeyAlgorithm {
 }
 
 impl KeyAlgorithm {
+    /// All of them, in the order of the list.
+    pub const ALL: [Self; 5] = [Self::EcdsaP256, Self::EcdsaP384, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+
     /// The word in documents.
     pub const fn word(self) -> &'static str {
         match self {

@@ -10,7 +10,7 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::record::Kept;
+use super::{ingress::Made, record::Kept};
 
 /// Everything that was seen.
 #[derive(Default)]
@@ -43,6 +43,8 @@ pub(super) struct Held {
     pub(super) record: Option<Arc<str>>,
     /// Issuers and thumbprints of accounts, of an environment.
     pub(super) thumbprints: Vec<(String, String)>,
+    /// For whom it was made.
+    pub(super) made: Made,
 }
 
 impl Objects {
@@ -182,6 +184,7 @@ pub(super) fn held(kind: Kind, object: &DynamicObject) -> Option<(ObjectName, He
         version: object.metadata.resource_version.clone().unwrap_or_default(),
         record,
         thumbprints: status.map(thumbprints).unwrap_or_default(),
+        made: Made::of(&object.metadata),
     };
     Some((name, held))
 }
