@@ -25,6 +25,7 @@ mod log;
 mod lost_answers;
 mod memory;
 mod operator;
+mod operator_ingress;
 mod peers;
 mod rejection;
 mod removal;
