@@ -275,7 +275,7 @@ fn a_certificate_that_needs_what_is_missing_says_what() {
         (
             STAGING.to_owned(),
             WEB.replace("files: { directory: web, reload: nginx }", "secret: { name: web-tls }"),
-            Reason::NotSupportedYet,
+            Reason::SettingMissing,
         ),
         (STAGING.to_owned(), WEB.replace("spec:", "spec:\n  issuers: [{ name: letsencript }]"), Reason::IssuerMissing),
         (STAGING.replace("  defaultIssuers: [{ name: letsencrypt }]\n", ""), WEB.to_owned(), Reason::IssuerMissing),
@@ -327,10 +327,10 @@ fn settings_that_lack_what_documents_need_are_named() {
 }
 
 #[test]
-fn a_secret_of_the_cluster_is_not_supported_yet() {
+fn a_secret_of_the_cluster_needs_a_cluster() {
     let production = PRODUCTION.replace("{ file: cf-token }", "{ secret: { name: cloudflare, key: token } }");
     let settled = first(&[("b.yaml", &production)]);
-    assert_eq!(refusal(&settled, "Environment/production"), Some(Reason::NotSupportedYet));
+    assert_eq!(refusal(&settled, "Environment/production"), Some(Reason::SettingMissing));
 }
 
 #[test]

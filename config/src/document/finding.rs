@@ -84,8 +84,8 @@ codes! {
     DirectoryShared = "0211", "the directory `{found}` is equal to, inside or around `{accepted}` of {object} in {first}", "give each outlet a directory of its own";
     AliasShared = "0212", "the alias `{found}` belongs to {object} in {first}", "give the KmsKey another name";
     TrustMislabelled = "0213", "the issuer `{issuer}` says `trust: {found}`, {why}", "write the trust that the issuer really has";
-    SecretShared = "0215", "the secret `{found}` is an outlet of {object} already, in {first}", "give each outlet a secret of its own";
     RoleElsewhere = "0214", "the role belongs to the account {found}, the environment to the account {accepted}: keys would be made in the wrong one", "name a role of the account {accepted}, or change `accountId`";
+    SecretShared = "0215", "the secret `{found}` is an outlet of {object} already, in {first}", "give each outlet a secret of its own";
 
     // Separation of environments
     NamespaceClaimed = "0301", "the namespace `{found}` belongs to {object}, claimed in {first}", "remove the namespace from one of the two environments";
