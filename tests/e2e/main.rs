@@ -26,6 +26,7 @@ mod lost_answers;
 mod memory;
 mod operator;
 mod operator_ingress;
+mod operator_outlet;
 mod peers;
 mod rejection;
 mod removal;
