@@ -16,7 +16,7 @@ const DAEMON: &str = "clavigerd";
 pub(crate) struct Cluster {
     pub(crate) kubernetes: Kubernetes,
     pub(crate) ground: Ground,
-    pub(crate) daemon: Kubeconfig,
+    _daemon: Kubeconfig,
 }
 
 impl Cluster {
@@ -26,7 +26,7 @@ impl Cluster {
         kubernetes.apply(&definitions()?).await?;
         kubernetes.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "").await?;
         ground.site.in_cluster(daemon.path());
-        let cluster = Self { kubernetes, ground, daemon };
+        let cluster = Self { kubernetes, ground, _daemon: daemon };
         cluster.namespace("staging").await?;
         Ok(cluster)
     }

@@ -90,7 +90,7 @@ impl StatusStore {
         let Some(held) = self.objects.held(name) else { return };
         let mut status = json!(rejected(found, held.generation, self.clock.now()));
         if let Some(record) = &held.record {
-            status["record"] = json!(&**record);
+            status["record"] = Value::from(&**record);
         }
         let words =
             format!("{} {}", held.uid, found.iter().map(|finding| finding.message.as_str()).collect::<String>());

@@ -108,6 +108,9 @@ impl Ingresses {
     }
 }
 
+/// How often it is asked whether a right was given by now.
+const ASK_AGAIN: Duration = Duration::from_secs(300);
+
 /// A cluster without that definition is one without Gateways, and nothing to speak of.
 fn look_for_gateways(cluster: Cluster, known: Arc<watch::Sender<bool>>) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(async move {
@@ -144,6 +147,15 @@ async fn follow<K>(
             Ok(Event::Init) => listed.clear(),
             Ok(Event::InitApply(object)) => listed.extend(read(&object)),
             Ok(Event::InitDone) => requests.replace(what, std::mem::take(&mut listed)),
+            Err(error) if is_forbidden(&error) => {
+                if !told {
+                    let namespace = requests.namespace();
+                    tracing::info!(
+                        "{what} in `{namespace}` may not be read (verbs list, watch): their annotations are not heard"
+                    );
+                }
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
             Err(error) if told => tracing::debug!("{what} cannot be watched: {}", reason(&error)),
             Err(error) => {
                 let namespace = requests.namespace();
@@ -151,5 +163,15 @@ async fn follow<K>(
             }
         }
         told = failed;
+    }
+}
+
+/// Whoever installed it does not want this: no failure, and rarely asked again.
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
+        watcher::Error::WatchError(status) => status.code == 403,
+        _ => false,
     }
 }

@@ -119,15 +119,18 @@ impl Requests {
         let mut ended = true;
         for (key, request) in all {
             let asked = asked(&request);
-            let mut wrong = asked.wrong;
+            let (mut wrong, mut whole) = (asked.wrong, true);
             for wanted in asked.certificates {
                 match self.one(&request.asker, &wanted).await {
                     Outcome::Done => {}
-                    Outcome::Later => ended = false,
+                    Outcome::Later => whole = false,
                     Outcome::Wrong(why) => wrong.push(why),
                 }
             }
-            self.tell(key, &request.asker, &wrong.join("; "));
+            if whole {
+                self.tell(key, &request.asker, &wrong.join("; "));
+            }
+            ended &= whole;
         }
         ended
     }
