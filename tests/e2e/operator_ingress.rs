@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use claviger_tests::{openssl, wait_until};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     ground::SOON,
@@ -80,7 +80,7 @@ async fn an_ingress_with_two_entries_gets_two_certificates_in_its_secrets() -> R
     serves(&cluster, "web-tls", &[WWW, API]).await?;
     serves(&cluster, "shop-tls", &[SHOP]).await?;
     assert_eq!(web["spec"]["key"]["algorithm"], "ecdsa-p384");
-    assert_eq!(web["spec"]["issuers"], serde_json::json!([{ "name": "pebble" }]));
+    assert_eq!(web["spec"]["issuers"], json!([{ "name": "pebble" }]));
 
     let owner = &web["metadata"]["ownerReferences"][0];
     let ingress = cluster.get("ingress", "staging", "web").await?;
@@ -148,7 +148,7 @@ async fn a_certificate_that_a_person_wrote_is_left_alone_and_wrong_annotations_a
     cluster.wait_ready("web-tls").await?;
     quiet(&cluster).await?;
     let web = cluster.get("tlscertificate", "staging", "web-tls").await?;
-    ensure!(web["spec"]["dnsNames"] == serde_json::json!([WWW]), "{web:#}");
+    ensure!(web["spec"]["dnsNames"] == json!([WWW]), "{web:#}");
     ensure!(web["metadata"].get("ownerReferences").is_none() && web["metadata"]["generation"] == 1, "{web:#}");
     ensure!(
         cluster.get("tlscertificate", "staging", "w-tls").await.is_err(),
@@ -165,9 +165,7 @@ async fn a_certificate_that_a_person_wrote_is_left_alone_and_wrong_annotations_a
 #[tokio::test(flavor = "multi_thread")]
 async fn listeners_of_a_gateway_that_share_a_secret_get_one_certificate_with_all_names() -> Result<()> {
     let cluster = Cluster::new().await?;
-    cluster.kubernetes.apply(GATEWAYS).await?;
-    let known = ["wait", "--for=condition=Established", "crd", "gateways.gateway.networking.k8s.io", "--timeout=60s"];
-    cluster.kubernetes.kubectl(&known, "").await?;
+    know_gateways(&cluster).await?;
     let listener = |name: &str, host: &str, secret: &str| {
         format!(
             "{{ name: {name}, port: 443, protocol: HTTPS, hostname: {host}, tls: {{ certificateRefs: [{{ name: {secret} }}] }} }}"
@@ -184,12 +182,70 @@ async fn listeners_of_a_gateway_that_share_a_secret_get_one_certificate_with_all
     let _daemon = cluster.ground.start().await?;
     let web = wait_issued(&cluster, "web-tls").await?;
     wait_issued(&cluster, "shop-tls").await?;
-    assert_eq!(web["spec"]["dnsNames"], serde_json::json!([WWW, API]));
+    assert_eq!(web["spec"]["dnsNames"], json!([WWW, API]));
     assert_eq!(web["metadata"]["ownerReferences"][0]["kind"], "Gateway");
     serves(&cluster, "web-tls", &[WWW, API]).await?;
     serves(&cluster, "shop-tls", &[SHOP]).await?;
     assert_eq!(cluster.ground.orders(), 2);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_get_what_they_say() -> Result<()> {
+    let cluster = Cluster::new().await?;
+    know_gateways(&cluster).await?;
+    cluster.kubernetes.apply(include_str!("../../config/examples/kubernetes/ingress.yaml")).await?;
+    cluster.apply(&[]).await?;
+    let _daemon = cluster.ground.start().await?;
+    let names = async |name: &str| {
+        let there = async || cluster.get("tlscertificate", "staging", name).await.is_ok();
+        wait_until(SOON, &format!("the certificate `{name}`"), there).await?;
+        Ok::<_, anyhow::Error>(cluster.get("tlscertificate", "staging", name).await?["spec"].clone())
+    };
+    let shop = names("shop-tls").await?;
+    assert_eq!(shop["dnsNames"], json!([SHOP, "cart.staging.example.com"]));
+    let issuers = ["letsencrypt", "letsencrypt-staging"].map(|name| json!({ "name": name, "profile": "tlsserver" }));
+    assert_eq!(shop["issuers"], json!(issuers));
+    assert_eq!(names("api-tls").await?["dnsNames"], json!([API]));
+    assert_eq!(names("edge-tls").await?["dnsNames"], json!([WWW, "blog.staging.example.com"]));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_may_be_shared_and_an_ingress_made_anew_takes_its_certificate_over() -> Result<()> {
+    let cluster = Cluster::new().await?;
+    let first = ingress("first", "", &[("web-tls", &[WWW, API])]);
+    cluster.apply(std::slice::from_ref(&first)).await?;
+    let daemon = cluster.ground.start().await?;
+    let before = wait_issued(&cluster, "web-tls").await?;
+    let others = [ingress("fits", "", &[("web-tls", &[API])]), ingress("lacks", "", &[("web-tls", &[API, SHOP])])];
+    cluster.kubernetes.apply(&others.join("---\n")).await?;
+    wait_told(&cluster, "Ingress", "lacks", "was made for the Ingress `first` and lacks `shop.staging.example.com`")
+        .await?;
+    assert_eq!(told(&cluster, "Ingress", "fits").await?, Vec::<String>::new());
+
+    // No controller deletes here what has lost its owner, so the new one finds the certificate of the old one.
+    cluster.kubernetes.kubectl(&["delete", "ingress", "first", "--namespace=staging"], "").await?;
+    cluster.kubernetes.apply(&first).await?;
+    let owner = |object: &Value| object["metadata"]["ownerReferences"][0]["uid"].clone();
+    let ingress = cluster.get("ingress", "staging", "first").await?;
+    let taken = async || {
+        let web = cluster.get("tlscertificate", "staging", "web-tls").await.unwrap_or_default();
+        owner(&web) == ingress["metadata"]["uid"]
+    };
+    wait_until(SOON, "the new owner", taken).await?;
+    let after = cluster.get("tlscertificate", "staging", "web-tls").await?;
+    ensure!(after["metadata"]["uid"] == before["metadata"]["uid"] && owner(&after) != owner(&before), "{after:#}");
+    ensure!(after["metadata"]["ownerReferences"].as_array().is_some_and(|owners| owners.len() == 1), "{after:#}");
+    assert_eq!(cluster.ground.orders(), 1);
+    ensure!(!daemon.log().to_lowercase().contains("gateway"), "a cluster without Gateways is nothing to speak of");
+    Ok(())
+}
+
+async fn know_gateways(cluster: &Cluster) -> Result<()> {
+    cluster.kubernetes.apply(GATEWAYS).await?;
+    let known = ["wait", "--for=condition=Established", "crd", "gateways.gateway.networking.k8s.io", "--timeout=60s"];
+    cluster.kubernetes.kubectl(&known, "").await.map(drop)
 }
 
 /// As much of the definition as a Gateway needs here.
