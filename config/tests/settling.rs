@@ -331,6 +331,9 @@ fn a_secret_of_the_cluster_needs_a_cluster() {
     let production = PRODUCTION.replace("{ file: cf-token }", "{ secret: { name: cloudflare, key: token } }");
     let settled = first(&[("b.yaml", &production)]);
     assert_eq!(refusal(&settled, "Environment/production"), Some(Reason::SettingMissing));
+    let in_cluster = SettingsFacts { kubernetes: true, ..support::settings() };
+    let settled = claviger_config::settle::settle(&[file("b.yaml", &production)], &Incumbents::default(), &in_cluster);
+    assert_eq!(refusal(&settled, "Environment/production"), None);
 }
 
 #[test]
