@@ -1,5 +1,7 @@
 //! `kind: TlsCertificate`: names that must have a certificate.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +73,9 @@ pub enum KeyAlgorithm {
 }
 
 impl KeyAlgorithm {
+    /// All of them, in the order of the list.
+    pub const ALL: [Self; 5] = [Self::EcdsaP256, Self::EcdsaP384, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+
     /// The word in documents.
     pub const fn word(self) -> &'static str {
         match self {
@@ -124,6 +129,14 @@ fn default_mode() -> String {
 pub struct SecretOutlet {
     /// Its name, in the certificate's namespace.
     pub name: Name,
+    /// Labels that it has beside claviger's own. Optional: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-keys-format" = "metadata-key", "x-values-format" = "label-value"))]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations that it has beside claviger's own. Optional: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-keys-format" = "metadata-key", "x-values-format" = "free-text"))]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// What was issued.

@@ -209,6 +209,9 @@ fn structural(schema: &Value, definitions: &Value) -> Value {
             }),
             "enum" | "maximum" | "maxItems" | "maxLength" | "minimum" | "minItems" | "minLength" | "pattern"
             | "required" => made.insert(key.clone(), value.clone()),
+            "x-keys-format" if value == "metadata-key" => {
+                made.insert("x-kubernetes-validations".to_owned(), not_our_own())
+            }
             "x-exactly-one" => made.insert("x-kubernetes-validations".to_owned(), exactly_one(value)),
             _ => None,
         };
@@ -262,6 +265,14 @@ fn exactly_one(fields: &Value) -> Value {
     json!([{
         "rule": format!("{} == 1", count.join(" + ")),
         "message": format!("needs exactly one of {}", told.join(", ")),
+    }])
+}
+
+/// Keys that claviger writes itself: the same as the format `metadata-key`.
+fn not_our_own() -> Value {
+    json!([{
+        "rule": "self.all(key, !key.startsWith('claviger.dev/') && key != 'app.kubernetes.io/managed-by')",
+        "message": "keys below `claviger.dev/` and `app.kubernetes.io/managed-by` are claviger's own: remove them",
     }])
 }
 
@@ -373,6 +384,11 @@ mod tests {
         assert!(rules(Kind::CustomHostname, ".spec").contains("self.tenant == oldSelf.tenant"));
         let outlet = rules(Kind::TlsCertificate, ".spec.outlets[]");
         assert!(outlet.contains("(has(self.files) ? 1 : 0) + (has(self.secret) ? 1 : 0) == 1"), "{outlet}");
+        for field in ["labels", "annotations"] {
+            let path = format!(".spec.outlets[].secret.{field}");
+            let keys = at(Kind::TlsCertificate, &path)["x-kubernetes-validations"].to_string();
+            assert!(keys.contains("!key.startsWith('claviger.dev/')"), "{field}: {keys}");
+        }
     }
 
     #[test]

@@ -159,7 +159,7 @@ async fn drive(
         tracing::info!("this replica is at work");
         shared.metrics.leads(true);
         at.take_over().await;
-        at.watch_secrets(&shared);
+        at.watch_claimed(&shared);
         at.tell_rejected(&shared).await;
         if let Err(error) = begin(&shared).await {
             tracing::error!("the work cannot begin: {error}");
@@ -369,7 +369,7 @@ async fn remember(origin: &Origin, shared: &Arc<Shared>, changed: Changed) {
     if let Some(at) = origin.cluster() {
         at.remember(&changed);
         if shared.driver.works() {
-            at.watch_secrets(shared);
+            at.watch_claimed(shared);
             at.tell_rejected(shared).await;
         }
     }

@@ -15,7 +15,7 @@ use crate::{
     adapters::{
         clock::Pace,
         directory::{self, Watch},
-        kubernetes::{self, Cluster, Events, Leader, Objects, StatusStore},
+        kubernetes::{self, Cluster, Events, Ingresses, Leader, Objects, StatusStore},
         sqlite::SqliteStore,
     },
     shared::Shared,
@@ -41,6 +41,7 @@ pub struct InCluster {
     pub records: Arc<StatusStore>,
     /// Events.
     pub events: Events,
+    ingresses: Ingresses,
     secrets: Mutex<BTreeMap<Namespace, JoinHandle<()>>>,
 }
 
@@ -106,7 +107,8 @@ impl InCluster {
         let (below, clock) = (Arc::clone(store) as Arc<dyn Store>, Arc::clone(clock) as Arc<dyn Clock>);
         let records = Arc::new(StatusStore::new(cluster.clone(), Arc::clone(&objects), below, clock));
         let events = Events::start(&cluster, Arc::clone(&objects), instance.to_owned());
-        Ok(Self { cluster, objects, records, events, secrets: Mutex::default() })
+        let ingresses = Ingresses::new(&cluster, &objects, &events);
+        Ok(Self { cluster, objects, records, events, ingresses, secrets: Mutex::default() })
     }
 
     /// Stands for election.
@@ -148,8 +150,15 @@ impl InCluster {
         }
     }
 
-    /// Watches the Secrets that claviger made, in every namespace that an environment claims, and in no other.
-    pub fn watch_secrets(&self, shared: &Arc<Shared>) {
+    /// Watches what certificates go to and what asks for them, in every namespace that an environment claims, and in no other.
+    pub fn watch_claimed(&self, shared: &Arc<Shared>) {
+        self.watch_secrets(shared);
+        let environments = shared.documents.environments();
+        self.ingresses.watch(environments.iter().flat_map(|at| &at.spec.namespaces));
+    }
+
+    /// Watches the Secrets that claviger made.
+    fn watch_secrets(&self, shared: &Arc<Shared>) {
         let environments = shared.documents.environments();
         let claimed: Vec<&Namespace> = environments.iter().flat_map(|at| &at.spec.namespaces).collect();
         let mut watched = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);

@@ -26,6 +26,8 @@ mod lost_answers;
 mod memory;
 mod operator;
 mod operator_chart;
+mod operator_ingress;
+mod operator_outlet;
 mod peers;
 mod rejection;
 mod removal;

@@ -118,7 +118,7 @@ async fn a_certificate_lies_in_its_secret_for_four_writes_and_two_events_at_most
 }
 
 /// Waits until nothing is written for a while.
-async fn quiet(cluster: &Cluster) -> Result<()> {
+pub(crate) async fn quiet(cluster: &Cluster) -> Result<()> {
     let mut before = cluster.deeds().await?.len();
     loop {
         tokio::time::sleep(Duration::from_secs(3)).await;

@@ -42,8 +42,10 @@ const FORMATS: &[(&str, Check)] = &[
     ("file-mode", file_mode),
     (FREE, |_| Ok(())),
     ("issuer-name", |text| parsed(text.parse::<IssuerName>(), label_for)),
+    ("label-value", label_value),
     ("listen-address", listen_address),
     ("mailto", mailto),
+    ("metadata-key", metadata_key),
     ("name", |text| parsed(text.parse::<Name>(), name_for)),
     ("namespace", |text| parsed(text.parse::<Namespace>(), label_for)),
     ("percent", percent),
@@ -149,6 +151,38 @@ fn alias_prefix(text: &str) -> Result<(), Refused> {
         "letters, digits, `_` and `-`, in parts joined by `/`, at most 180 bytes; not beginning with `alias/` or `aws/`",
         meant,
     )
+}
+
+/// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
+fn label_value(text: &str) -> Result<(), Refused> {
+    let accepted = "at most 63 of letters, digits and inner `-`, `_` and `.`";
+    when(text.is_empty() || qualified(text), accepted)
+}
+
+/// The key of a label or an annotation, except for what claviger writes itself.
+fn metadata_key(text: &str) -> Result<(), Refused> {
+    if is_own(text) {
+        return when(
+            false,
+            "a key that is not claviger's own: those are `app.kubernetes.io/managed-by` and all of `claviger.dev/`",
+        );
+    }
+    let holds = match text.split_once('/') {
+        Some((prefix, name)) => prefix.parse::<Name>().is_ok() && qualified(name),
+        None => qualified(text),
+    };
+    when(holds, "at most 63 of letters, digits and inner `-`, `_` and `.`, optionally behind a domain and `/`")
+}
+
+fn is_own(key: &str) -> bool {
+    key.starts_with("claviger.dev/") || key == "app.kubernetes.io/managed-by"
+}
+
+fn qualified(name: &str) -> bool {
+    let outer = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    let inner = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    bytes.len() <= 63 && outer(bytes.first()) && outer(bytes.last()) && bytes.iter().all(inner)
 }
 
 fn cloudflare_zone(text: &str) -> Result<(), Refused> {

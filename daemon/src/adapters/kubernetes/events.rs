@@ -12,21 +12,34 @@ use super::{Cluster, MANAGER, Objects};
 
 /// Takes events and never makes anybody wait: what does not fit is dropped, for the status says the same.
 #[derive(Clone)]
-pub struct Events(mpsc::Sender<(ObjectName, Event)>);
+pub struct Events(mpsc::Sender<(About, Event)>);
+
+/// What an event is about.
+enum About {
+    /// An object of ours, as it is now.
+    Ours(ObjectName),
+    /// Any other.
+    Other(Box<ObjectReference>),
+}
 
 const WAITING: usize = 1_000;
 
 impl Events {
     /// Publishes for as long as somebody holds it.
     pub fn start(cluster: &Cluster, objects: Arc<Objects>, instance: String) -> Self {
-        let (sender, mut queue) = mpsc::channel::<(ObjectName, Event)>(WAITING);
+        let (sender, mut queue) = mpsc::channel::<(About, Event)>(WAITING);
         let reporter = Reporter { controller: "claviger.dev/clavigerd".to_owned(), instance: Some(instance) };
         let recorder = Recorder::new(cluster.client.clone(), reporter);
         tokio::spawn(async move {
-            while let Some((name, event)) = queue.recv().await {
-                let Some(held) = objects.held(&name) else { continue };
-                if let Err(error) = recorder.publish(&event, &reference(&name, held.uid)).await {
-                    tracing::debug!(object = %name, "an event could not be published: {error}");
+            while let Some((about, event)) = queue.recv().await {
+                let about = match about {
+                    About::Ours(name) => objects.held(&name).map(|held| reference(&name, held.uid)),
+                    About::Other(reference) => Some(*reference),
+                };
+                let Some(about) = about else { continue };
+                if let Err(error) = recorder.publish(&event, &about).await {
+                    let object = about.name.unwrap_or_default();
+                    tracing::debug!(object, "an event could not be published: {error}");
                 }
             }
         });
@@ -38,8 +51,13 @@ impl Events {
         if plan.step == Step::Rest
             && let Some(event) = event(plan)
         {
-            let _ = self.0.try_send((name.clone(), event));
+            let _ = self.0.try_send((About::Ours(name.clone()), event));
         }
+    }
+
+    /// Something on an object that is not of our kinds, which a person must mend.
+    pub fn warn(&self, about: ObjectReference, reason: Reason, note: &str) {
+        let _ = self.0.try_send((About::Other(Box::new(about)), said(EventType::Warning, reason, note)));
     }
 }
 
@@ -52,13 +70,17 @@ fn event(plan: &Plan) -> Option<Event> {
         _ => return None,
     };
     let note = if plan.message.is_empty() { plan.reason.hint() } else { plan.message.as_str() };
-    Some(Event {
+    Some(said(type_, plan.reason, note))
+}
+
+fn said(type_: EventType, reason: Reason, note: &str) -> Event {
+    Event {
         type_,
-        reason: plan.reason.word().to_owned(),
+        reason: reason.word().to_owned(),
         note: Some(note.chars().take(LONGEST).collect()),
         action: MANAGER.to_owned(),
         secondary: None,
-    })
+    }
 }
 
 /// Whether the far side does not do its part, and not only takes its time.
@@ -92,17 +114,17 @@ fn reference(name: &ObjectName, uid: String) -> ObjectReference {
 mod tests {
     use super::*;
 
-    fn said(reason: Reason) -> Option<EventType> {
+    fn kind(reason: Reason) -> Option<EventType> {
         event(&Plan::rest(None, reason)).map(|event| event.type_)
     }
 
     #[test]
     fn an_event_is_said_when_something_is_over_or_a_person_must_act() {
-        assert!(matches!(said(Reason::Issued), Some(EventType::Normal)));
-        assert!(matches!(said(Reason::ChallengeFailed), Some(EventType::Warning)));
-        assert!(matches!(said(Reason::AcmeUnreachable), Some(EventType::Warning)));
+        assert!(matches!(kind(Reason::Issued), Some(EventType::Normal)));
+        assert!(matches!(kind(Reason::ChallengeFailed), Some(EventType::Warning)));
+        assert!(matches!(kind(Reason::AcmeUnreachable), Some(EventType::Warning)));
         for reason in [Reason::ProvingControl, Reason::Missing, Reason::RenewalDue, Reason::AccountPending] {
-            assert!(said(reason).is_none(), "{reason}");
+            assert!(kind(reason).is_none(), "{reason}");
         }
     }
 }

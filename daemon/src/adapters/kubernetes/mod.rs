@@ -6,6 +6,7 @@
 
 mod events;
 mod fault;
+mod ingress;
 mod lease;
 mod objects;
 mod outlet;
@@ -31,6 +32,7 @@ use zeroize::Zeroizing;
 
 pub use self::{
     events::Events,
+    ingress::Ingresses,
     lease::{Leader, lead},
     objects::Objects,
     outlet::{Outlets, SecretOutlet},

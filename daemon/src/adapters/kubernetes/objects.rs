@@ -10,7 +10,7 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::record::Kept;
+use super::{ingress::Made, record::Kept};
 
 /// Everything that was seen.
 #[derive(Default)]
@@ -45,6 +45,8 @@ pub(super) struct Held {
     pub(super) loaded: bool,
     /// Issuers and thumbprints of accounts, of an environment.
     pub(super) thumbprints: Vec<(String, String)>,
+    /// For whom it was made.
+    pub(super) made: Made,
 }
 
 impl Objects {
@@ -210,6 +212,7 @@ pub(super) fn held(kind: Kind, object: &DynamicObject) -> Option<(ObjectName, He
         record,
         loaded: false,
         thumbprints: status.map(thumbprints).unwrap_or_default(),
+        made: Made::of(&object.metadata),
     };
     Some((name, held))
 }

@@ -70,7 +70,7 @@ fn tell(objects: &Objects, kind: Kind, error: &watcher::Error) {
     objects.fail(kind, format!("{resource}: {why}"));
 }
 
-fn reason(error: &watcher::Error) -> String {
+pub(super) fn reason(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)

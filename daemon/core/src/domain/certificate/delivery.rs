@@ -15,8 +15,11 @@ use crate::domain::{
 };
 
 pub(super) fn outlets_unseen(view: &V<'_>) -> Option<Plan> {
-    let seen_at = |target: &OutletTarget| view.seen.facts.outlets_at.get(&target.name).copied();
-    let outlet = targets(view).find(|target| seen_at(target).is_none_or(|at| at + LOOK_AGAIN <= view.now))?;
+    let facts = &view.seen.facts;
+    let seen_at = |target: &OutletTarget| facts.outlets_at.get(&target.name).copied();
+    let moved = |target: &OutletTarget| facts.places.get(&target.name).is_some_and(|place| !place.is(&target.place));
+    let outlet =
+        targets(view).find(|target| seen_at(target).is_none_or(|at| at + LOOK_AGAIN <= view.now) || moved(target))?;
     Some(Plan::look(Query::Outlet { outlet }, view.seen.record.said.reason))
 }
 
@@ -24,7 +27,7 @@ pub(super) fn outlets_unseen(view: &V<'_>) -> Option<Plan> {
 pub(super) fn adoption(view: &V<'_>) -> Option<Plan> {
     let facts = &view.seen.facts;
     let useful = |target: &OutletTarget| {
-        matches!(facts.outlets.get(&target.name), Some(OutletSeen::Pair { .. }))
+        matches!(facts.outlets.get(&target.name), Some(OutletSeen::Bare { .. } | OutletSeen::Pair { .. }))
             && !facts.useless.contains(&target.name)
     };
     let outlet = targets(view).filter(|_| is_blank(&view.seen.record.memory)).find(useful)?;
@@ -80,6 +83,14 @@ pub(super) fn outlet_in_trouble(view: &V<'_>) -> Option<Plan> {
     let next = tries.chain(renewal::next(view)).min();
     let plan = Plan::rest(next, *reason).saying(format!("outlet `{name}`: {message}"));
     Some(Plan { fix: (*fix).clone(), ..plan })
+}
+
+/// Whatever comes of it, it is about the place that the document names now.
+pub(super) fn about(seen: &mut S, step: &Step) {
+    if let Step::Look(Query::Outlet { outlet }) | Step::Act(Effect::Outlet(OutletEffect::Deliver { outlet, .. })) = step
+    {
+        seen.facts.places.insert(outlet.name.clone(), outlet.place.clone());
+    }
 }
 
 pub(super) fn looked(seen: &mut S, outlet: Name, held: OutletSeen, now: Moment) {

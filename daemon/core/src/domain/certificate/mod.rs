@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::renewal::Renewal;
 use super::{
-    effect::{Effect, Issued, KeyUse, News, OutletEffect, OutletSeen, Query, SealedKey, Stage, Terms},
+    effect::{Effect, Issued, KeyUse, News, OutletEffect, OutletPlace, OutletSeen, Query, SealedKey, Stage, Terms},
     failure::Failure,
     neighbours::Share,
     noun::{Noun, OutOfTurn, Ready, Rule, Seen, View, Viewed},
@@ -116,6 +116,8 @@ pub struct Facts {
     pub outlets: BTreeMap<Name, OutletSeen>,
     /// When they were looked at.
     pub outlets_at: BTreeMap<Name, Moment>,
+    /// What they were then: a document may name another place.
+    pub places: BTreeMap<Name, OutletPlace>,
     /// Outlets that could not be looked at, and why.
     pub unreadable: BTreeMap<Name, Failure>,
     /// Outlets whose content was found to be of no use.
@@ -175,6 +177,7 @@ impl Noun for Certificate {
     }
 
     fn hear(seen: &mut Seen<Self>, step: &Step, news: News, now: Moment) -> Result<Option<Failure>, OutOfTurn> {
+        delivery::about(seen, step);
         match news {
             News::Adopted(adopted) => delivery::adopted(seen, step, adopted.map(|issued| *issued)),
             News::Answered => issue::answered(seen, now),
@@ -192,6 +195,7 @@ impl Noun for Certificate {
     }
 
     fn bears(seen: &mut Seen<Self>, step: &Step, failure: &Failure, now: Moment) -> bool {
+        delivery::about(seen, step);
         match step {
             Step::Act(Effect::Outlet(OutletEffect::Deliver { outlet, .. } | OutletEffect::Reload { outlet })) => {
                 delivery::failed(seen, &outlet.name, failure.clone(), now);

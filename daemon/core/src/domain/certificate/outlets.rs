@@ -21,7 +21,8 @@ fn target(certificate: &ObjectName, outlet: &Outlet) -> Option<OutletTarget> {
     let secret = || {
         let (secret, namespace) = (outlet.secret.as_ref()?, certificate.namespace.clone()?);
         let (name, certificate) = (secret.name.clone(), certificate.name.clone());
-        Some(OutletPlace::Secret(SecretTarget { namespace, name, certificate }))
+        let (labels, annotations) = (secret.labels.clone(), secret.annotations.clone());
+        Some(OutletPlace::Secret(SecretTarget { namespace, name, certificate, labels, annotations }))
     };
     Some(OutletTarget { name: outlet.name.clone(), place: files.or_else(secret)? })
 }

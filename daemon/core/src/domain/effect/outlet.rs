@@ -1,5 +1,7 @@
 //! Where certificates go: what is changed, and what lies there.
 
+use std::collections::BTreeMap;
+
 use claviger_config::{DnsName, Name, Namespace, certificate::FilesOutlet};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +62,22 @@ pub struct SecretTarget {
     pub name: Name,
     /// The certificate that it belongs to.
     pub certificate: Name,
+    /// Labels that the document asks for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations that the document asks for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl OutletPlace {
+    /// Whether both are the same place, with the same around it; what is done after a delivery does not count.
+    pub fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Files(one), Self::Files(other)) => (&one.directory, &one.mode) == (&other.directory, &other.mode),
+            (one, other) => one == other,
+        }
+    }
 }
 
 impl OutletTarget {
@@ -75,6 +93,11 @@ impl OutletTarget {
 /// What an outlet holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum OutletSeen {
+    /// A pair as below, that lacks what belongs around it: labels or annotations.
+    Bare {
+        /// SHA-256 over the leaf certificate, lower hexadecimal.
+        fingerprint: String,
+    },
     /// Nothing.
     Empty,
     /// A certificate and a key that belong together.

@@ -128,6 +128,48 @@ fn each_outlet_is_looked_at_every_hour_and_gets_back_what_it_lost() {
     assert_eq!(given.reason(), Reason::Issued);
 }
 
+fn bare(key: &str) -> OutletSeen {
+    OutletSeen::Bare { fingerprint: format!("leaf-{key}") }
+}
+
+#[test]
+fn an_outlet_that_lacks_its_labels_is_written_again_with_the_same_key() {
+    let given = serving().later(Span::hours(1)).hears(News::Outlet(name("nginx"), bare("key-1")));
+    let Effect::Outlet(OutletEffect::Deliver { key, .. }) = given.act() else { panic!("it delivers") };
+    assert_eq!(key, sealed("key-1", KeyAlgorithm::EcdsaP256).key);
+    assert_eq!(given.reason(), Reason::OutletChanged);
+    assert_eq!(given.hears(News::Delivered(name("nginx"))).reason(), Reason::Issued);
+}
+
+#[test]
+fn a_lost_record_is_found_again_in_an_outlet_that_lacks_its_labels() {
+    let given = certificate_with(&["nginx"]).hears(News::Outlet(name("nginx"), bare("key-1")));
+    assert_eq!(given.reason(), Reason::Adopted);
+    assert_eq!(delivers(&given.hears(adopted("key-1"))), name("nginx"));
+}
+
+#[test]
+fn another_place_in_the_document_is_looked_at_at_once_and_another_hook_is_no_other_place() {
+    assert!(!matches!(hook(serving()).step(), Step::Look(Query::Outlet { .. })));
+    let given = serving().changed(|spec| {
+        let Spec::TlsCertificate(spec) = spec else { panic!("a certificate") };
+        spec.outlets[0].files.as_mut().unwrap().directory = "other".to_owned();
+    });
+    assert!(matches!(given.look(), Query::Outlet { outlet } if outlet.name == name("nginx")));
+    let given = given.hears(News::Outlet(name("nginx"), OutletSeen::Empty));
+    assert_eq!(delivers(&given), name("nginx"));
+}
+
+#[test]
+fn another_place_that_cannot_be_looked_at_is_looked_at_once_an_hour() {
+    let given = serving().changed(|spec| {
+        let Spec::TlsCertificate(spec) = spec else { panic!("a certificate") };
+        spec.outlets[0].files.as_mut().unwrap().directory = "other".to_owned();
+    });
+    let (_, next) = given.fails(full_disk()).rest();
+    assert!(next.is_some(), "it rests until then");
+}
+
 #[test]
 fn an_outlet_that_cannot_be_looked_at_keeps_what_it_has_and_is_shown() {
     let given = serving().later(Span::hours(1)).fails(full_disk());
