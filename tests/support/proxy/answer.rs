@@ -56,7 +56,8 @@ async fn obey(
     logged.upstream = Some(head.status.as_u16());
     match fault {
         Some(Fault::LoseAnswer) => None,
-        Some(Fault::ReplaceBody(other)) => Some(Answer::whole(head, other)),
+        // A refusal (a bad nonce, RFC 8555 section 6.5) stays what it is.
+        Some(Fault::ReplaceBody(other)) if head.status.is_success() => Some(Answer::whole(head, other)),
         Some(Fault::Edit(edit)) => Some(Answer::whole(head, edit(&body).into())),
         Some(Fault::Truncate) => Some(Answer::cut(head, &body)),
         _ => Some(Answer::whole(head, body)),

@@ -92,7 +92,7 @@ pub enum Fault {
     Mute,
     /// The connection breaks before anything is passed on.
     Refuse,
-    /// The server does it; its answer's body is replaced, its status and headers stay.
+    /// The server does it; its answer's body is replaced when it succeeded, its status and headers stay.
     ReplaceBody(Bytes),
     /// Nothing is passed on; the proxy answers this.
     Status(Status),
