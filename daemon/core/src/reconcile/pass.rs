@@ -232,7 +232,13 @@ impl<N: Noun> Keeper<N> {
         now: Moment,
     ) -> Result<Plan, PassError> {
         if failure.reason != Reason::ClaimedElsewhere || failure.done == Done::Unknown {
-            return Err(PassError::Store(failure)); // forget, and read what is there
+            // A store that says when to come back is away: what was just heard outside is not thrown away over that. Otherwise
+            // somebody else wrote: forget, and read what is there.
+            if matches!(failure.retry, Retry::At(_)) {
+                kept.soil();
+                self.put_back(name, kept);
+            }
+            return Err(PassError::Store(failure));
         }
         kept.seen.record.intent = kept.stored.as_ref().and_then(|stored| stored.intent.clone()); // nothing was begun
         let plan = Plan::rest(Some(now + Span::minutes(10)), failure.reason).saying(failure.message);
