@@ -11,7 +11,35 @@ use crate::domain::neighbours::{Neighbours, Share};
 pub struct Board {
     environments: BTreeMap<EnvironmentName, Neighbours>,
     orders: BTreeMap<ObjectName, IssuerName>,
-    demands: BTreeMap<EnvironmentName, BTreeMap<ObjectName, BTreeSet<IssuerName>>>,
+    demands: BTreeMap<EnvironmentName, Demands>,
+}
+
+/// Who wants which issuers, and how many want each: a fleet may change its mind at once.
+#[derive(Debug, Default)]
+struct Demands {
+    wanted: BTreeMap<ObjectName, BTreeSet<IssuerName>>,
+    counts: BTreeMap<IssuerName, usize>,
+}
+
+impl Demands {
+    /// From now on somebody wants these.
+    fn put(&mut self, from: &ObjectName, issuers: BTreeSet<IssuerName>) {
+        for issuer in &issuers {
+            *self.counts.entry(issuer.clone()).or_default() += 1;
+        }
+        let before =
+            if issuers.is_empty() { self.wanted.remove(from) } else { self.wanted.insert(from.clone(), issuers) };
+        for issuer in before.into_iter().flatten() {
+            if let Some(count) = self.counts.get_mut(&issuer) {
+                *count -= 1;
+            }
+        }
+        self.counts.retain(|_, count| *count > 0);
+    }
+
+    fn all(&self) -> BTreeSet<IssuerName> {
+        self.counts.keys().cloned().collect()
+    }
 }
 
 /// Which kinds of an environment look again because something changed.
@@ -56,10 +84,9 @@ impl Board {
     pub fn forget(&mut self, environment: &EnvironmentName, name: &ObjectName) {
         self.orders.remove(name);
         let Some(demands) = self.demands.get_mut(environment) else { return };
-        if demands.remove(name).is_some()
-            && let Some(known) = self.environments.get_mut(environment)
-        {
-            known.demand = demands.values().flatten().cloned().collect();
+        demands.put(name, BTreeSet::new());
+        if let Some(known) = self.environments.get_mut(environment) {
+            known.demand = demands.all();
         }
     }
 
@@ -79,11 +106,8 @@ impl Board {
                     None => self.orders.remove(from),
                 };
                 let demands = self.demands.entry(environment.clone()).or_default();
-                if demands.insert(from.clone(), issuers.clone()).is_some_and(|before| before != issuers) {
-                    known.demand = demands.values().flatten().cloned().collect(); // one certificate may want less than before
-                } else {
-                    known.demand.extend(issuers);
-                }
+                demands.put(from, issuers);
+                known.demand = demands.all();
                 new.then_some(Wakes::Environment)
             }
             Share::Key(key) => {
