@@ -10,7 +10,6 @@ use std::{
 use claviger_config::{
     Kind, ObjectName, Span,
     settings::{Listen, Settings},
-    settle::Settled,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -75,7 +74,7 @@ impl App {
         let origin = origin(&settings, base, &store, &clock, &instance).await?;
         let kept = accepted(&origin, &store).await?;
         let documents = Arc::new(Documents::new((&settings).into(), Documents::incumbents(&kept)));
-        let settled = judge(&documents, &origin);
+        let settled = origin.judge()(&documents);
         // In a cluster one object that is wrong stops that object, also at the very first start.
         if kept.is_empty() && origin.cluster().is_none() && !settled.findings.is_empty() {
             return Err(StartError::Documents(settled.findings));
@@ -130,14 +129,6 @@ async fn accepted(origin: &Origin, store: &SqliteStore) -> Result<Vec<(String, V
         Some(at) => Ok(at.objects.accepted()),
         None => store.accepted().await.map_err(|failure| StartError::Store(failure.message)),
     }
-}
-
-fn judge(documents: &Documents, origin: &Origin) -> Settled {
-    let mut settled = documents.judge(&origin.read());
-    if let Some(at) = origin.cluster() {
-        settled.number(|name| at.objects.generation(name));
-    }
-    settled
 }
 
 /// At once, or as soon as this replica is elected.
@@ -315,14 +306,20 @@ async fn watch(mut origin: Origin, shared: Arc<Shared>, stop: CancellationToken)
             () = origin.next() => {}
             () = stop.cancelled() => return,
         }
-        origin = reload(origin, &shared).await;
+        reload(&origin, &shared).await;
     }
 }
 
-async fn reload(origin: Origin, shared: &Arc<Shared>) -> Origin {
-    let documents = Arc::clone(&shared.documents);
-    let judged = tokio::task::spawn_blocking(move || (judge(&documents, &origin), origin)).await;
-    let (settled, origin) = judged.expect("judging does not panic, and the runtime does not end before its tasks");
+async fn reload(origin: &Origin, shared: &Arc<Shared>) {
+    let (documents, judge) = (Arc::clone(&shared.documents), origin.judge());
+    let settled = match tokio::task::spawn_blocking(move || judge(&documents)).await {
+        Ok(settled) => settled,
+        Err(error) => {
+            // What is in force stays; the next change is read like this one.
+            tracing::error!("reading the documents was broken off, what is in force stays; please report it: {error}");
+            return;
+        }
+    };
     for finding in &settled.findings {
         tracing::debug!("{}:{}:{}: {}", finding.file, finding.line, finding.column, finding.message);
     }
@@ -330,9 +327,8 @@ async fn reload(origin: Origin, shared: &Arc<Shared>) -> Origin {
     tell(&shared.documents, &changed);
     let mut objects = changed.objects.clone();
     objects.extend(take_in(shared, &changed).await);
-    remember(&origin, shared, changed).await;
+    remember(origin, shared, changed).await;
     objects.into_iter().for_each(|name| shared.driver.put(name));
-    origin
 }
 
 /// Says which documents are rejected, when that is news; also at a start.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use claviger_config::{Kind, Namespace, ObjectName, admin::Finding, settle::FileRead};
+use claviger_config::{Kind, Namespace, ObjectName, admin::Finding, settle::Settled};
 use claviger_core::ports::{Clock, Source as _, Store};
 use tokio::task::JoinHandle;
 
@@ -19,7 +19,7 @@ use crate::{
         sqlite::SqliteStore,
     },
     shared::Shared,
-    source::Changed,
+    source::{Changed, Documents},
     start::StartError,
 };
 
@@ -55,11 +55,19 @@ const AGAIN: Duration = Duration::from_secs(2);
 const TOGETHER: Duration = Duration::from_millis(100);
 
 impl Origin {
-    /// Everything that stands there now.
-    pub fn read(&self) -> Vec<FileRead> {
-        match self {
-            Self::Folder(folder, _) => directory::read(folder),
-            Self::Cluster(cluster) => cluster.objects.read(),
+    /// Reads and judges everything that stands there, wherever it is called: it may take a while.
+    pub fn judge(&self) -> impl FnOnce(&Documents) -> Settled + Send + 'static {
+        let from = match self {
+            Self::Folder(folder, _) => Err(folder.clone()),
+            Self::Cluster(cluster) => Ok(Arc::clone(&cluster.objects)),
+        };
+        move |documents| match from {
+            Err(folder) => documents.judge(&directory::read(&folder)),
+            Ok(objects) => {
+                let mut settled = documents.judge(&objects.read());
+                settled.number(|name| objects.generation(name));
+                settled
+            }
         }
     }
 

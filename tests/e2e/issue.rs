@@ -32,7 +32,10 @@ async fn every_kind_of_key_is_issued_and_openssl_verifies_the_chain() -> Result<
         let pair = ground.verified(name, &[&format!("{name}.staging.example.com")]).await?;
         let text = openssl::describe(&pair.chain)?;
         assert!(text.contains(described), "{text}");
-        ensure!(pair.key.starts_with("-----BEGIN PRIVATE KEY-----\n"), "the key is PKCS#8");
+        ensure!(
+            pair.key.lines().next().is_some_and(|first| first.ends_with("BEGIN PRIVATE KEY-----")),
+            "the key is PKCS#8"
+        );
         for file in ["tls.key", "tls.crt", "ca.crt"] {
             let found = fs::metadata(ground.site.outlet(name).join(file))?.permissions().mode() & 0o7777;
             assert_eq!(found, mode, "{name}/{file} has mode {found:o}");

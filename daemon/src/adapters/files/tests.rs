@@ -129,7 +129,7 @@ async fn a_pair_is_delivered_and_found_again() {
     assert_eq!(world.look(&web()).await, OutletSeen::Empty);
     world.deliver(&web(), &issued).await.unwrap();
     assert_eq!(world.look(&web()).await, issued.pair());
-    assert!(world.read("web/tls.key").starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    assert!(world.read("web/tls.key").lines().next().is_some_and(|first| first.ends_with("BEGIN PRIVATE KEY-----")));
     assert_eq!(KeyPair::from_pem(&world.read("web/tls.key")).unwrap().serialize_der(), issued.key);
     assert_eq!(world.read("web/tls.crt"), issued.chain.pem.replace("\r\n", "\n"));
     let issuer = world.read("web/ca.crt");

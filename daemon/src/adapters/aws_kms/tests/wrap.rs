@@ -22,7 +22,7 @@ async fn what_was_sealed_opens_and_shows_nothing_of_the_secret() {
     let (trial, at) = (Trial::start().await, staging());
     let key = trial.make(&at, "intent-1").await.unwrap();
     let bound = binding(&at.name, "web");
-    let sealed = trial.kms.seal(&at, &key, &bound, &secret("-----BEGIN PRIVATE KEY-----")).await.unwrap();
+    let sealed = trial.kms.seal(&at, &key, &bound, &secret("a PRIVATE thing")).await.unwrap();
     let message = STANDARD.decode(&sealed.0).unwrap();
     assert!(!message.windows(7).any(|bytes| bytes == b"PRIVATE"));
     let header = envelope::Header::read(&message).unwrap();
@@ -30,7 +30,7 @@ async fn what_was_sealed_opens_and_shows_nothing_of_the_secret() {
     assert_eq!(header.data_keys()[0].key_arn(), Some(key.as_str()));
     assert_eq!(*header.context(), envelope::context(&bound));
     let opened = trial.kms.open(&at, &bound, &sealed).await.unwrap();
-    assert_eq!(opened.expose_bytes(), b"-----BEGIN PRIVATE KEY-----");
+    assert_eq!(opened.expose_bytes(), b"a PRIVATE thing");
 }
 
 #[tokio::test]
