@@ -1,6 +1,7 @@
 //! Steers. Async, but without runtime, vendor or sleep. One pass for all kinds.
 
 pub mod agenda;
+mod asks;
 pub mod board;
 mod common;
 mod kept;

@@ -41,11 +41,11 @@ pub struct Keeper<N: Noun> {
     /// How subjects were when they went out on the pass that they are on. Locked after `kept`, if both are.
     pub(super) out: Mutex<BTreeMap<ObjectName, Arc<Kept<N>>>>,
     /// Asks that were stored while their subject was out on a pass.
-    asked: Mutex<BTreeMap<ObjectName, (Ask, Version)>>,
+    pub(super) asked: Mutex<BTreeMap<ObjectName, (Ask, Version)>>,
     /// Whom a pass that came to no end has yet to wake.
     owed: Mutex<BTreeMap<ObjectName, Vec<Wakes>>>,
     /// Who must look again: somebody changed something outside.
-    doubted: Mutex<BTreeSet<ObjectName>>,
+    pub(super) doubted: Mutex<BTreeSet<ObjectName>>,
 }
 
 /// How a pass ended.
@@ -71,7 +71,7 @@ pub enum PassError {
 /// More steps than any pass needs.
 const STEPS: usize = 256;
 /// No pass does one and the same thing more often: a far side that says yes and does nothing is not asked for ever.
-const REPEATS: usize = 3;
+pub(super) const REPEATS: usize = 3;
 
 impl<N: Noun> Keeper<N> {
     /// A keeper that knows nothing yet.
@@ -160,22 +160,8 @@ impl<N: Noun> Keeper<N> {
         Err(PassError::Restless)
     }
 
-    /// What was seen of it no longer counts: its next pass looks again.
-    pub fn doubt(&self, name: &ObjectName) {
-        lock(&self.doubted).insert(name.clone());
-    }
-
-    /// An ask that was stored meanwhile is part of the record from now on.
-    fn take_in(&self, name: &ObjectName, kept: &mut Kept<N>) -> bool {
-        let Some((ask, version)) = lock(&self.asked).remove(name) else { return false };
-        let Some(stored) = kept.stored.as_mut().filter(|stored| stored.version.0 < version.0) else { return false };
-        (stored.version, stored.digest) = (version, None);
-        kept.seen.record.ask = Some(ask);
-        true
-    }
-
     /// Keeps it for the next pass, unless something newer was stored meanwhile.
-    fn put_back(&self, name: &ObjectName, kept: Box<Kept<N>>) {
+    pub(super) fn put_back(&self, name: &ObjectName, kept: Box<Kept<N>>) {
         let mut all = lock(&self.kept);
         if all.get(name).is_none_or(|other| other.revision() <= kept.revision()) {
             all.insert(name.clone(), kept);
@@ -293,7 +279,7 @@ impl<N: Noun> Keeper<N> {
         Some(kept)
     }
 
-    async fn take(&self, name: &ObjectName) -> Result<Box<Kept<N>>, PassError> {
+    pub(super) async fn take(&self, name: &ObjectName) -> Result<Box<Kept<N>>, PassError> {
         if let Some(kept) = self.take_out(name) {
             return Ok(kept);
         }
@@ -331,7 +317,7 @@ impl<N: Noun> Keeper<N> {
 
     /// Writes when the intent changes, before anything is done with what is newly claimed, and at rest when anything changed. All
     /// else rides along or is done again after a crash.
-    async fn commit(
+    pub(super) async fn commit(
         &self,
         name: &ObjectName,
         kept: &mut Kept<N>,
@@ -394,34 +380,6 @@ impl<N: Noun> Keeper<N> {
         let opens = budgets.opens(at, class, now);
         let text = format!("the budget `{}` opens again at {}", class.word(), opens.to_second());
         Plan { line: Some(class), hurts: plan.hurts, ..Plan::rest(Some(opens), Reason::BudgetSpent).saying(text) }
-    }
-
-    /// A person's ask, stored, to be answered by the next pass; also while one is under way.
-    ///
-    /// # Errors
-    /// When the store does not take it.
-    pub async fn ask(&self, name: &ObjectName, ask: Ask) -> Result<(), PassError> {
-        let mut left = REPEATS;
-        loop {
-            let mut kept = self.take(name).await?;
-            kept.wanted = self.common.source.wanted(name);
-            kept.seen.record.ask = Some(ask.clone());
-            let plan = Plan { step: Step::Rest, ..kept.plan.clone() };
-            let claims = self.viewed(&kept, |view| N::claims(&view)).unwrap_or_default();
-            left -= 1;
-            match self.commit(name, &mut kept, &plan, &claims, self.common.clock.now()).await {
-                Ok(()) => {
-                    if let Some(stored) = &kept.stored {
-                        lock(&self.asked).insert(name.clone(), (ask, stored.version));
-                    }
-                    self.put_back(name, kept);
-                    lock(&self.out).remove(name);
-                    return Ok(());
-                }
-                Err(failure) if failure.done == Done::No && left > 0 => {} // a pass that is out wrote meanwhile: read anew
-                Err(failure) => return Err(PassError::Store(failure)),
-            }
-        }
     }
 }
 

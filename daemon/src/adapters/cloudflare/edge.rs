@@ -22,6 +22,7 @@ use super::{
     rate::Rate,
     seen::{FallbackOrigin, Hostname, Quota},
     sender::{BadSender, Sender, Timing},
+    standing::Standing,
     token::{self, Token},
     wire::{Call, Create, Edit, ROWS, ReadFallbackOrigin, ReadOne, ReadQuota, Search, method},
 };
@@ -60,32 +61,6 @@ pub struct CloudflareEdge {
     secrets: Option<Secrets>,
     observer: Observer,
     standing: Mutex<BTreeMap<EnvironmentName, Standing>>,
-}
-
-/// How an environment stands with Cloudflare.
-#[derive(Clone, Copy, Default)]
-struct Standing {
-    last_success: Option<Moment>,
-    closed_until: Option<Moment>,
-    /// Calls that Cloudflare said were left, and until when that counts.
-    room: Option<(u64, Moment)>,
-    /// Calls that are out: Cloudflare may not have counted them when it said what was left.
-    out: u64,
-}
-
-impl Standing {
-    /// Until when nothing more may be sent.
-    fn closed_until(&self, now: Moment) -> Option<Moment> {
-        let full = self.room.filter(|(left, _)| *left <= self.out).map(|(_, until)| until);
-        self.closed_until.into_iter().chain(full).filter(|until| *until > now).max()
-    }
-
-    /// Answers overtake each other: of one window the least that was left counts.
-    fn hear(&mut self, rate: Rate, now: Moment) {
-        let Some((left, until)) = rate.remaining.zip(rate.resets_at) else { return };
-        let same = self.room.filter(|(_, known)| *known > now && until <= *known + Span::seconds(2));
-        self.room = Some(same.map_or((left, until), |(known, end)| (left.min(known), end)));
-    }
 }
 
 /// One environment's zone with its token, for the calls of one call of the port.

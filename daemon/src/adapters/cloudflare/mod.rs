@@ -20,6 +20,7 @@ mod meaning;
 mod rate;
 mod seen;
 mod sender;
+mod standing;
 mod token;
 mod wire;
 
