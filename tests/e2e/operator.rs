@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use claviger_tests::{ApiRequest, Kubeconfig, Kubernetes, documents, openssl, tools, wait_until};
+use claviger_tests::{ApiRequest, Kubeconfig, Kubernetes, Site, documents, openssl, tools, wait_until};
 use serde_json::Value;
 
 use crate::ground::{Ground, REGION, SOON};
@@ -87,6 +87,19 @@ fn decoded(value: &Value) -> Result<String> {
 pub(crate) fn certificate(name: &str, host: &str) -> String {
     documents::certificate("staging", name, &[host], "")
         .replace(&format!("files: {{ directory: {name} }}"), &format!("secret: {{ name: {name}-tls }}"))
+}
+
+#[test]
+fn a_check_judges_the_settings_and_contacts_no_cluster() -> Result<()> {
+    let mut site = Site::new()?;
+    site.in_cluster("/nowhere".as_ref());
+    let checked = site.check()?;
+    let said = String::from_utf8_lossy(&checked.stdout);
+    ensure!(
+        checked.status.success() && said.starts_with("ok: the settings; the documents are custom resources"),
+        "{said}"
+    );
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
