@@ -74,7 +74,7 @@ pub struct Wanted {
     /// Grows with each change of the document.
     pub generation: u64,
     /// What shall be.
-    pub spec: Spec,
+    pub spec: Arc<Spec>,
     /// Why it cannot be worked on. It is then shown with this reason and nothing is done.
     pub refusal: Option<Refusal>,
     /// Where it came from.

@@ -75,7 +75,7 @@ fn files(fleet: &BTreeMap<u8, Drawn>) -> Vec<FileRead> {
 
 fn standing(settled: &Settled) -> BTreeMap<String, EnvironmentSpec> {
     let wanted = settled.desired.objects.values().filter(|wanted| wanted.refusal.is_none());
-    let environments = wanted.filter_map(|wanted| match &wanted.spec {
+    let environments = wanted.filter_map(|wanted| match &*wanted.spec {
         Spec::Environment(spec) => Some((wanted.name.name.to_string(), (**spec).clone())),
         _ => None,
     });

@@ -125,7 +125,7 @@ fn a_changed_environment_that_comes_too_close_keeps_its_last_accepted_version() 
     assert_eq!(codes(&settled.findings), ["CLV-0301"]);
     let staging = object(&settled, "Environment/staging").unwrap();
     assert_eq!((staging.generation, &staging.refusal), (1, &None));
-    let Spec::Environment(spec) = &staging.spec else { panic!("an environment") };
+    let Spec::Environment(spec) = &*staging.spec else { panic!("an environment") };
     assert_eq!(spec.namespaces.len(), 1);
     assert!(settled.kept.keys().any(|name| name.to_string() == "Environment/staging"));
 }

@@ -59,7 +59,7 @@ pub async fn claim_documents(shared: &Shared) -> Result<(), Failure> {
     let mut wanted: Vec<(ObjectName, HostnameEntry)> = Vec::new();
     shared.documents.each(|name, object| {
         if let (Spec::CustomHostname(spec), Some(at), Origin::Document) =
-            (&object.spec, &object.environment, object.origin)
+            (&*object.spec, &object.environment, object.origin)
         {
             let entry = HostnameEntry {
                 environment: at.name.clone(),

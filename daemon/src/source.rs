@@ -75,8 +75,9 @@ impl Documents {
     }
 
     /// Puts what was judged in force.
-    pub fn put_in_force(&self, settled: Settled) -> Changed {
+    pub fn put_in_force(&self, mut settled: Settled) -> Changed {
         let old = self.in_force.load_full();
+        keep_equal(&old.desired, &mut settled.desired);
         let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         let accepted = difference(&before, &settled.accepted);
         let hash = crate::adapters::craft::keys::sha256(settled.accepted_hash_input.as_bytes());
@@ -202,10 +203,19 @@ impl Source for Documents {
     }
 }
 
+/// What is as it was stays the same in memory too: subjects at rest hold on to it.
+fn keep_equal(old: &Desired, new: &mut Desired) {
+    for (name, wanted) in &mut new.objects {
+        if let Some(before) = old.objects.get(name).filter(|before| *before == wanted) {
+            *wanted = Arc::clone(before);
+        }
+    }
+}
+
 fn certificates(desired: &Desired) -> BTreeMap<DnsName, Vec<ObjectName>> {
     let mut by_name: BTreeMap<DnsName, Vec<ObjectName>> = BTreeMap::new();
     for (name, wanted) in &desired.objects {
-        if let Spec::TlsCertificate(spec) = &wanted.spec {
+        if let Spec::TlsCertificate(spec) = &*wanted.spec {
             spec.dns_names.iter().for_each(|host| by_name.entry(host.clone()).or_default().push(name.clone()));
         }
     }
@@ -241,7 +251,7 @@ fn wanted(row: &HostnameRow, at: Arc<Surroundings>) -> Option<Wanted> {
         refusal: refusal(&at, &spec),
         environment: Some(at),
         generation: row.revision,
-        spec: Spec::CustomHostname(spec),
+        spec: Arc::new(Spec::CustomHostname(spec)),
         origin: Origin::Api,
         place: None,
     })

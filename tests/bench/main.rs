@@ -1,5 +1,5 @@
 //! Counts and ratios, never a timed test: what a certificate, a renewal and a thousand host names cost in calls, writes and bytes,
-//! and what a fleet costs in memory. `tests/run --bench` builds it for release and runs it.
+//! and what a fleet costs in memory. `tests/run --bench` builds it for release and runs it; `claviger-bench NAME [COUNT]` runs a part.
 
 mod clock;
 mod costs;
@@ -11,9 +11,10 @@ use std::{io::Write, process::ExitCode};
 use anyhow::Result;
 
 fn main() -> ExitCode {
-    let only = std::env::args().nth(1);
+    let mut arguments = std::env::args().skip(1);
+    let (only, count) = (arguments.next(), arguments.next().and_then(|count| count.parse().ok()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ran = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(only.as_deref())));
+    let ran = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(only.as_deref(), count)));
     match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(only: Option<&str>) -> Result<()> {
+async fn run(only: Option<&str>, count: Option<u32>) -> Result<()> {
     let wants = |name| only.is_none_or(|only| only == name);
     if wants("costs") {
         costs::of_a_certificate().await?;
@@ -33,7 +34,7 @@ async fn run(only: Option<&str>) -> Result<()> {
         pace::against_pebble().await?;
     }
     if wants("memory") {
-        memory::of_fleets().await?;
+        memory::of_fleets(count).await?;
     }
     Ok(())
 }

@@ -10,11 +10,11 @@ use rcgen::{CertificateParams, Issuer, KeyPair};
 
 use crate::{heading, say};
 
-/// The three fleets.
-pub(crate) async fn of_fleets() -> Result<()> {
+/// The three fleets, or an empty one and one of that size.
+pub(crate) async fn of_fleets(only: Option<u32>) -> Result<()> {
     heading("resident memory at rest, certificates adopted from their outlets");
     let mut empty = None;
-    for count in [0, 1_000, 10_000] {
+    for count in only.map_or_else(|| vec![0, 1_000, 10_000], |count| vec![0, count]) {
         let (kilobytes, orders, cpu) = of_fleet(count).await?;
         let base = *empty.get_or_insert(kilobytes);
         let each = if count == 0 { 0.0 } else { (kilobytes - base) as f64 / f64::from(count) };

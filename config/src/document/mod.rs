@@ -9,7 +9,10 @@ mod suggest;
 pub mod tree;
 pub(crate) mod walk;
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -54,7 +57,7 @@ pub struct Document {
     /// Which object it speaks of.
     pub name: ObjectName,
     /// What shall be.
-    pub spec: Spec,
+    pub spec: Arc<Spec>,
     /// Where it begins.
     pub place: Place,
     /// Where its fields stand; absent for one that was accepted earlier and has no text any more.
@@ -76,7 +79,7 @@ pub struct Rejected {
 
 impl Document {
     /// A document that was accepted earlier and has no text any more.
-    pub fn accepted(name: ObjectName, spec: Spec, place: Option<Place>) -> Self {
+    pub fn accepted(name: ObjectName, spec: Arc<Spec>, place: Option<Place>) -> Self {
         let place = place.unwrap_or_else(|| Place { file: "last accepted version".to_owned(), line: 0, column: 0 });
         Self { name, spec, place, tree: None }
     }
@@ -202,7 +205,9 @@ fn one(file: &str, tree: Tree, reading: &mut Reading) {
         reading.findings.extend_from_slice(&findings);
     }
     match (name, spec.flatten()) {
-        (Some(name), Some(spec)) => reading.documents.push(Document { name, spec, place, tree: Some(root) }),
+        (Some(name), Some(spec)) => {
+            reading.documents.push(Document { name, spec: Arc::new(spec), place, tree: Some(root) })
+        }
         (Some(name), None) => {
             let namespaces = claims(&root, &name);
             reading.rejected.push(Rejected { name, place, namespaces, findings });

@@ -29,7 +29,7 @@ pub(super) const REFUSALS: &[Rule] = &[
 ];
 
 fn spec(document: &Document) -> Option<&TlsCertificateSpec> {
-    match &document.spec {
+    match &*document.spec {
         Spec::TlsCertificate(spec) => Some(spec),
         _ => None,
     }

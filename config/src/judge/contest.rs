@@ -100,7 +100,7 @@ fn environments<'a>(versions: &'a Versions<'_>) -> BTreeMap<Namespace, &'a Envir
 }
 
 fn wishes<'a>(document: &'a Document, environments: &BTreeMap<Namespace, &EnvironmentSpec>) -> Vec<Wish<'a>> {
-    match &document.spec {
+    match &*document.spec {
         Spec::KmsKey(_) => {
             let kms = document
                 .name

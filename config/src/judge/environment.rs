@@ -20,14 +20,14 @@ pub(super) const OWN: &[Own] = &[
 ];
 
 pub(super) fn spec(document: &Document) -> Option<&EnvironmentSpec> {
-    match &document.spec {
+    match &*document.spec {
         Spec::Environment(spec) => Some(spec),
         _ => None,
     }
 }
 
 fn class_is_for_life(document: &Document, incumbent: Option<&Incumbent>) -> Vec<Finding> {
-    let (Some(now), Some(Spec::Environment(then))) = (spec(document), incumbent.map(|incumbent| &incumbent.document))
+    let (Some(now), Some(Spec::Environment(then))) = (spec(document), incumbent.map(|incumbent| &*incumbent.document))
     else {
         return Vec::new();
     };
@@ -176,7 +176,7 @@ fn wrapping_key(document: &Document, versions: &Versions<'_>) -> Option<Finding>
     let spec = spec(document)?;
     let namespace = super::versions::claimed(document).into_iter().next()?;
     let name = ObjectName { kind: Kind::KmsKey, namespace: Some(namespace), name: spec.kms.wrapping_key.clone() };
-    let key = versions.standing.get(&name).map(|key| &key.spec);
+    let key = versions.standing.get(&name).map(|key| &*key.spec);
     let why = match key {
         Some(Spec::KmsKey(key)) if key.purpose == Purpose::Wrap => return None,
         Some(Spec::KmsKey(key)) => format!("has the purpose `{}`, accepted is `wrap`", key.purpose.word()),

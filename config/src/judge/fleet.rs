@@ -77,7 +77,7 @@ impl<'a> Fleet<'a> {
         });
         let mut owners = BTreeMap::new();
         for document in documents {
-            if let (Spec::CustomHostname(spec), Some(surroundings)) = (&document.spec, self.environment(document)) {
+            if let (Spec::CustomHostname(spec), Some(surroundings)) = (&*document.spec, self.environment(document)) {
                 owners.entry((surroundings.name.clone(), spec.hostname.clone())).or_insert(document);
             }
         }

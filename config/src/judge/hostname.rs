@@ -20,7 +20,7 @@ pub(super) const REFUSALS: &[Rule] =
     &[policy_refuses, edge_missing, zone_of_another_environment, claimed_before, validation_not_supported];
 
 fn spec(document: &Document) -> Option<&CustomHostnameSpec> {
-    match &document.spec {
+    match &*document.spec {
         Spec::CustomHostname(spec) => Some(spec),
         _ => None,
     }
@@ -28,7 +28,7 @@ fn spec(document: &Document) -> Option<&CustomHostnameSpec> {
 
 fn name_and_tenant_are_for_life(document: &Document, incumbent: Option<&Incumbent>) -> Vec<Finding> {
     let (Some(now), Some(Spec::CustomHostname(then))) =
-        (spec(document), incumbent.map(|incumbent| &incumbent.document))
+        (spec(document), incumbent.map(|incumbent| &*incumbent.document))
     else {
         return Vec::new();
     };

@@ -21,14 +21,15 @@ pub(super) const OWN: &[Own] = &[
 ];
 
 fn spec(document: &Document) -> Option<&KmsKeySpec> {
-    match &document.spec {
+    match &*document.spec {
         Spec::KmsKey(spec) => Some(spec),
         _ => None,
     }
 }
 
 fn kind_and_purpose_are_for_life(document: &Document, incumbent: Option<&Incumbent>) -> Vec<Finding> {
-    let (Some(now), Some(Spec::KmsKey(then))) = (spec(document), incumbent.map(|incumbent| &incumbent.document)) else {
+    let (Some(now), Some(Spec::KmsKey(then))) = (spec(document), incumbent.map(|incumbent| &*incumbent.document))
+    else {
         return Vec::new();
     };
     let purpose = immutable(document, "spec.purpose", now.purpose.word(), then.purpose.word());

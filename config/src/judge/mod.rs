@@ -72,7 +72,7 @@ pub struct Incumbent {
     /// Which object.
     pub name: ObjectName,
     /// What it said.
-    pub document: Spec,
+    pub document: Arc<Spec>,
     /// The generation that it was given.
     pub generation: u64,
     /// The environment that the object belongs to for life; absent as long as none claimed its namespace.

@@ -10,7 +10,7 @@ use crate::{
 
 /// The notices about a document.
 pub(super) fn notices(document: &Document) -> Vec<Finding> {
-    match &document.spec {
+    match &*document.spec {
         Spec::Environment(spec) => {
             let mut notices = exceptions(document, spec);
             notices.extend(not_used(document, spec));

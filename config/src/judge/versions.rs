@@ -221,7 +221,7 @@ enum Cause {
 
 /// The namespaces that an environment claims: without a list, its own name.
 pub(super) fn claimed(document: &Document) -> Vec<Namespace> {
-    match &document.spec {
+    match &*document.spec {
         Spec::Environment(spec) if spec.namespaces.is_empty() => {
             document.name.name.as_str().parse().into_iter().collect()
         }

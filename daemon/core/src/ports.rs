@@ -12,6 +12,7 @@ use claviger_config::{
     desired::{Surroundings, Wanted},
     key::{KeySpec, Purpose},
 };
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub use crate::domain::actor::Actor;
@@ -245,7 +246,7 @@ pub trait Store: Send + Sync {
 }
 
 /// Grows with each commit of a record.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Version(pub u64);
 
 /// One write.

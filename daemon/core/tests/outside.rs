@@ -340,7 +340,7 @@ fn beside(everything: Arc<Everything>, kind: Kind) -> Scenery {
     let name = if kind == Kind::Environment { "staging" } else { "web" };
     let wanted = Wanted {
         name: ObjectName { kind, namespace, name: name.parse().unwrap() },
-        spec: Spec::Environment(Box::new(surroundings.spec.clone())),
+        spec: Arc::new(Spec::Environment(Box::new(surroundings.spec.clone()))),
         environment: Some(Arc::new(surroundings)),
         generation: 1,
         refusal: None,

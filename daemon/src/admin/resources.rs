@@ -110,7 +110,7 @@ fn resource(name: &ObjectName, subject: Subject) -> Resource {
 
 /// An environment is shown resolved: with its namespaces, owner and classification filled in.
 fn spec(wanted: &Wanted) -> Value {
-    let written = match (&wanted.spec, &wanted.environment) {
+    let written = match (&*wanted.spec, &wanted.environment) {
         (Spec::CustomHostname(spec), _) => serde_json::to_value(spec),
         (Spec::Environment(_), Some(at)) => serde_json::to_value(&at.spec),
         (Spec::Environment(spec), None) => serde_json::to_value(spec),

@@ -43,7 +43,7 @@ pub struct AccountMemory {
 }
 
 /// What was seen since the start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Facts {
     /// Issuers whose kept key was looked for.
     pub searched: Vec<IssuerName>,
@@ -54,7 +54,7 @@ pub struct Facts {
 }
 
 /// An issuer that does not work out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct IssuerTrouble {
     /// What it said.
     pub failure: Failure,

@@ -49,7 +49,7 @@ impl<N: Noun> Given<N> {
             namespace: (N::KIND != Kind::Environment).then(|| "staging".parse().unwrap()),
             name: name.parse().unwrap(),
         };
-        let environment = Some(Arc::new(surroundings()));
+        let (environment, spec) = (Some(Arc::new(surroundings())), Arc::new(spec));
         let wanted =
             Wanted { name, environment, generation: 1, spec, refusal: None, origin: Origin::Document, place: None };
         let neighbours = Neighbours {
@@ -165,7 +165,7 @@ impl<N: Noun> Given<N> {
     /// The document changes.
     pub(crate) fn changed(mut self, change: impl FnOnce(&mut Spec)) -> Self {
         self.wanted.generation += 1;
-        change(&mut self.wanted.spec);
+        change(Arc::make_mut(&mut self.wanted.spec));
         self
     }
 
@@ -305,7 +305,7 @@ pub(crate) fn glance(mut given: Given<Certificate>) -> Given<Certificate> {
 /// Carries a certificate from wherever it needs a key to what was issued for it.
 pub(crate) fn issue(given: Given<Certificate>, key: &str, days: i64) -> Given<Certificate> {
     use super::effect::{KeyUse, Opened};
-    let algorithm = if let Spec::TlsCertificate(spec) = &given.wanted.spec { spec.key.algorithm } else { panic!() };
+    let algorithm = if let Spec::TlsCertificate(spec) = &*given.wanted.spec { spec.key.algorithm } else { panic!() };
     let given = match given.act() {
         Effect::Kms(_) => given.hears(News::KeySealed(KeyUse::Certificate, sealed(key, algorithm))),
         _ => given,

@@ -27,7 +27,7 @@ pub trait Noun: Clone + Send + Sync + 'static {
     /// What is remembered.
     type Memory: Clone + Debug + Default + DeserializeOwned + PartialEq + Send + Serialize + Sync;
     /// What was seen since the start.
-    type Facts: Clone + Debug + Default + Send + Sync;
+    type Facts: Clone + Debug + Default + DeserializeOwned + Send + Serialize + Sync;
     /// The first rule that speaks wins; the order is the documentation.
     const RULES: &'static [Rule<Self>];
     /// Its effects when all goes well, in order, so that a rehearsal can say what the whole way costs; empty: each stands alone.

@@ -1,6 +1,7 @@
 //! The next step of a subject, and its reason; also when there is nothing to do.
 
 use claviger_config::{Moment, Reason};
+use serde::{Deserialize, Serialize};
 
 use super::{
     budget::Class,
@@ -9,7 +10,7 @@ use super::{
 };
 
 /// What comes next, and why.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Plan {
     /// What.
     pub step: Step,
@@ -28,7 +29,7 @@ pub struct Plan {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub enum Step {
     /// Do.
     Act(Effect),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use claviger_config::{Moment, ObjectName, Reason, Span, Turn, desired::Wanted};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{
@@ -24,7 +25,7 @@ pub(super) struct Kept<N: Noun> {
 }
 
 /// What the store holds, as far as a comparison needs it: the record itself would take its memory twice.
-#[derive(Clone)]
+#[derive(Clone, Deserialize, Serialize)]
 pub(super) struct Stored {
     pub(super) intent: Option<Intent>,
     /// Of its body; absent when the record has changed since.
@@ -60,7 +61,7 @@ pub(super) fn is_brief(plan: &Plan, said: &Said, now: Moment) -> bool {
 }
 
 /// A digest of what must outlive a crash: all but what was said.
-pub(super) fn essence<M: serde::Serialize>(record: &Record<M>) -> u64 {
+pub(super) fn essence<M: Serialize>(record: &Record<M>) -> u64 {
     let Record { environment, generation, intent, trouble, ask, released, memory, .. } = record;
     let essence = (environment, generation, intent, trouble, ask, released, memory);
     serde_json::to_string(&essence).map_or(0, |body| digest(&body))

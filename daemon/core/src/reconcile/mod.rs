@@ -7,6 +7,7 @@ mod common;
 mod kept;
 pub mod outside;
 pub mod pass;
+mod resting;
 mod sight;
 pub mod world;
 

@@ -14,6 +14,7 @@ use super::{
     board::Wakes,
     kept::{Kept, Stored, digest, essence, is_brief, read},
     lock,
+    resting::Resting,
     world::Scene,
 };
 pub use super::{
@@ -37,7 +38,7 @@ use crate::{
 /// Looks after all subjects of one kind. The agenda lends each name to one pass at a time.
 pub struct Keeper<N: Noun> {
     pub(super) common: Arc<Common>,
-    pub(super) kept: Mutex<BTreeMap<ObjectName, Box<Kept<N>>>>,
+    pub(super) kept: Mutex<Resting<N>>,
     /// How subjects were when they went out on the pass that they are on. Locked after `kept`, if both are.
     pub(super) out: Mutex<BTreeMap<ObjectName, Arc<Kept<N>>>>,
     /// Asks that were stored while their subject was out on a pass.
@@ -94,7 +95,7 @@ impl<N: Noun> Keeper<N> {
         let mut wakes = lock(&self.owed).remove(name).unwrap_or_default();
         match self.run(name, &mut wakes).await {
             Ok(plan) => {
-                if lock(&self.kept).contains_key(name) {
+                if lock(&self.kept).get(name).is_some() {
                     lock(&self.out).remove(name);
                 }
                 Ok(Rested { plan, wakes })
@@ -162,10 +163,7 @@ impl<N: Noun> Keeper<N> {
 
     /// Keeps it for the next pass, unless something newer was stored meanwhile.
     pub(super) fn put_back(&self, name: &ObjectName, kept: Box<Kept<N>>) {
-        let mut all = lock(&self.kept);
-        if all.get(name).is_none_or(|other| other.revision() <= kept.revision()) {
-            all.insert(name.clone(), kept);
-        }
+        lock(&self.kept).put(name, kept);
     }
 
     async fn step(
@@ -264,7 +262,7 @@ impl<N: Noun> Keeper<N> {
         kept.seen.note(wanted, plan, ready, at);
         let environment = wanted.environment.as_ref().map(|at| &at.name);
         let now = &kept.seen.record.said;
-        let hostname = match &wanted.spec {
+        let hostname = match &*wanted.spec {
             Spec::CustomHostname(spec) => Some(&spec.hostname),
             _ => None,
         };
@@ -274,7 +272,7 @@ impl<N: Noun> Keeper<N> {
     /// Both locks are held, so that nobody looks for it in between.
     fn take_out(&self, name: &ObjectName) -> Option<Box<Kept<N>>> {
         let mut all = lock(&self.kept);
-        let kept = all.remove(name)?;
+        let kept = all.take(name)?;
         lock(&self.out).insert(name.clone(), Arc::new(Kept::clone(&kept)));
         Some(kept)
     }

@@ -82,19 +82,24 @@ pub struct Rehearsed {
 impl<N: Noun> Keeper<N> {
     /// The name of every subject that is known.
     pub fn names(&self, mut with: impl FnMut(&ObjectName)) {
-        self.each_kept(|name, _| with(name));
-    }
-
-    /// Every subject that is known, as it is shown; one that is out on a pass as it was before.
-    pub fn each(&self, mut with: impl FnMut(&ObjectName, Shown)) {
-        self.each_kept(|name, kept| with(name, self.show(kept)));
-    }
-
-    /// Locked to the end, so that nobody is missed or told twice on the way from one place to the other.
-    fn each_kept(&self, mut with: impl FnMut(&ObjectName, &Kept<N>)) {
         let (all, out) = (lock(&self.kept), lock(&self.out));
-        all.iter().for_each(|(name, kept)| with(name, kept));
-        out.iter().filter(|(name, _)| !all.contains_key(*name)).for_each(|(name, kept)| with(name, kept));
+        all.names().for_each(&mut with);
+        out.keys().filter(|name| all.get(name).is_none()).for_each(with);
+    }
+
+    /// Every subject that is known, as it is shown; one that is out on a pass as it was before. Passes need not wait for it.
+    pub fn each(&self, mut with: impl FnMut(&ObjectName, Shown)) {
+        // Both locked, so that nobody is missed or told twice on the way from one place to the other.
+        let (all, out) = (lock(&self.kept), lock(&self.out));
+        let (resting, mut passing) = (all.snapshot(), out.clone());
+        passing.retain(|name, _| all.get(name).is_none());
+        drop((all, out));
+        for (name, packed) in resting {
+            if let Some(kept) = packed.open() {
+                with(&name, self.show(&kept));
+            }
+        }
+        passing.iter().for_each(|(name, kept)| with(name, self.show(kept)));
     }
 
     /// One subject as it is shown; `None` while it is not known.
@@ -109,7 +114,13 @@ impl<N: Noun> Keeper<N> {
 
     fn found<T>(&self, name: &ObjectName, with: impl Fn(&Kept<N>) -> T) -> Option<T> {
         let all = lock(&self.kept);
-        all.get(name).map(|kept| with(kept)).or_else(|| lock(&self.out).get(name).map(|kept| with(kept)))
+        let resting = all.get(name).cloned();
+        let out = lock(&self.out).get(name).cloned();
+        drop(all);
+        match resting.and_then(|packed| packed.open()) {
+            Some(kept) => Some(with(&kept)),
+            None => out.map(|kept| with(&kept)),
+        }
     }
 
     fn explain(&self, kept: &Kept<N>) -> Explained {
@@ -151,7 +162,7 @@ impl<N: Noun> Keeper<N> {
 
     /// What an ask would lead to, without doing or writing anything; `None` while it is out on a pass, which may change that.
     pub fn rehearse(&self, name: &ObjectName, ask: Ask) -> Option<Rehearsed> {
-        let mut kept = lock(&self.kept).get(name).cloned()?;
+        let mut kept = lock(&self.kept).get(name).cloned()?.open()?;
         kept.seen.record.ask = Some(ask);
         let plan = self.viewed(&kept, |view| decide::plan(&view))?;
         let (generation, revision) = (kept.seen.record.generation, kept.revision());
@@ -176,7 +187,7 @@ impl<N: Noun> Keeper<N> {
     /// How many subjects are known.
     pub fn count(&self) -> usize {
         let mut count = 0;
-        self.each_kept(|_, _| count += 1);
+        self.names(|_| count += 1);
         count
     }
 

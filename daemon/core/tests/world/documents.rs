@@ -82,7 +82,8 @@ impl Documents {
         let mut objects = self.objects.lock().unwrap();
         let generation = objects.get(&name).map_or(0, |before| before.generation) + 1;
         let (refusal, origin, place) = (None, Origin::Document, None);
-        let wanted = Wanted { name: name.clone(), environment, generation, spec, refusal, origin, place };
+        let wanted =
+            Wanted { name: name.clone(), environment, generation, spec: Arc::new(spec), refusal, origin, place };
         objects.insert(name, Arc::new(wanted));
     }
 

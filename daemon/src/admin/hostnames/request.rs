@@ -138,7 +138,7 @@ fn holder(admin: &Admin, named: &Named) -> String {
     let mut holder = None;
     admin.shared.documents.each(|name, wanted| {
         let here = wanted.environment.as_ref().is_some_and(|at| at.name == named.at.name);
-        if let (Spec::CustomHostname(spec), true, Origin::Document) = (&wanted.spec, here, wanted.origin)
+        if let (Spec::CustomHostname(spec), true, Origin::Document) = (&*wanted.spec, here, wanted.origin)
             && spec.hostname == named.hostname
         {
             holder = Some(worded(name, wanted.place.as_ref()));

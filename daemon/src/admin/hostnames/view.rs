@@ -36,7 +36,7 @@ impl Objects {
         if rows.iter().any(|row| row.entry.origin == Origin::Document) {
             admin.shared.documents.each(|name, wanted| {
                 if let (Spec::CustomHostname(spec), Some(at), Origin::Document) =
-                    (&wanted.spec, &wanted.environment, wanted.origin)
+                    (&*wanted.spec, &wanted.environment, wanted.origin)
                 {
                     objects.insert((at.name.clone(), spec.hostname.clone()), name.clone());
                 }
@@ -89,7 +89,7 @@ pub(super) fn view(
 }
 
 fn asks_for(wanted: &Wanted, hostname: &DnsName) -> bool {
-    matches!(&wanted.spec, Spec::CustomHostname(spec) if spec.hostname == *hostname)
+    matches!(&*wanted.spec, Spec::CustomHostname(spec) if spec.hostname == *hostname)
 }
 
 fn seen(blank: HostnameView, explained: Explained) -> HostnameView {

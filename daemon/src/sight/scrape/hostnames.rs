@@ -59,7 +59,7 @@ impl Hostnames {
 
 fn id(subject: &Shown) -> Option<String> {
     let wanted = subject.wanted.as_ref()?;
-    let Spec::CustomHostname(spec) = &wanted.spec else { return None };
+    let Spec::CustomHostname(spec) = &*wanted.spec else { return None };
     Some(ledger::id(&wanted.environment.as_ref()?.name, &spec.hostname))
 }
 

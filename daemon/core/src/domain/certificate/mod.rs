@@ -102,7 +102,7 @@ pub struct Delivered {
 }
 
 /// What was seen since the start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Facts {
     /// How far the order is.
     pub stage: Option<Stage>,

@@ -89,7 +89,7 @@ pub struct OrderSeen {
 }
 
 /// How far an order is (RFC 8555 section 7.1.6).
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Stage {
     /// The CA does not know it, or it has expired.
     Gone,

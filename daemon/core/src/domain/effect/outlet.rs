@@ -91,7 +91,7 @@ impl OutletTarget {
 }
 
 /// What an outlet holds.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum OutletSeen {
     /// A pair as below, that lacks what belongs around it: labels or annotations.
     Bare {

@@ -1,12 +1,13 @@
 //! What is asked of the outside.
 
 use claviger_config::{DnsName, IssuerName};
+use serde::{Deserialize, Serialize};
 
 use super::{dns::DnsQuestion, outlet::OutletTarget};
 use crate::domain::budget::Class;
 
 /// One question to the outside. Costs budget like an effect, changes nothing.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Query {
     /// Download and verify what was issued.
     Certificate {

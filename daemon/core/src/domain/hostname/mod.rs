@@ -52,7 +52,7 @@ pub struct Place {
 }
 
 /// What was seen since the start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Facts {
     /// The host name at the edge; `None` inside: there is none.
     pub seen: Option<(Option<Box<HostnameSeen>>, Moment)>,

@@ -39,7 +39,7 @@ pub struct Memory {
 }
 
 /// What was seen since the start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Facts {
     /// Whether alias and tags were searched for a key that the record does not know.
     pub searched: bool,
