@@ -2,7 +2,9 @@
 //! and what a fleet costs in memory. `tests/run --bench` builds it for release and runs it; `claviger-bench NAME [COUNT]` runs a part.
 
 mod clock;
+mod cluster;
 mod costs;
+mod fleet;
 mod memory;
 mod pace;
 
@@ -35,6 +37,15 @@ async fn run(only: Option<&str>, count: Option<u32>) -> Result<()> {
     }
     if wants("memory") {
         memory::of_fleets(count).await?;
+    }
+    if wants("bursts") {
+        cluster::bursts().await?;
+    }
+    if wants("fleets") {
+        cluster::fleets(count).await?;
+    }
+    if wants("outages") {
+        cluster::outages().await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use claviger_tests::{Pebble, PebbleOptions, Site, documents, wait_until};
 
-use crate::{heading, say};
+use crate::{fleet::ready, heading, say};
 
 const COUNT: usize = 100;
 
@@ -47,13 +47,6 @@ pub(crate) async fn against_pebble() -> Result<()> {
     say(&format!("{:<35} {:>6.0}", "certificates a minute", COUNT as f64 / took * 60.0));
     say(&format!("{:<35} {:>6.3}", "processor seconds per certificate", cpu / COUNT as f64));
     Ok(())
-}
-
-fn ready(text: &str) -> f64 {
-    text.lines()
-        .filter(|line| line.starts_with("claviger_certificates{") && line.contains("state=\"Ready\""))
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        .sum()
 }
 
 /// User and system time of a process, from `/proc/PID/stat`, whose clock ticks a hundred times a second on Linux.

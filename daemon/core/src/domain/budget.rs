@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use claviger_config::{EnvironmentName, Moment, Span, desired::Surroundings};
+use claviger_config::{
+    EnvironmentName, Moment, Span,
+    desired::Surroundings,
+    environment::{Issuer, Trust},
+};
 use serde::{Deserialize, Serialize};
 
 /// Budgets.
@@ -134,7 +138,8 @@ impl Budgets {
     }
 }
 
-/// Four fifths of each published limit, so that people's own calls still fit.
+/// Four fifths of each published limit, so that people's own calls still fit. A CA that publishes none is asked as fast as it
+/// answers: it says itself when that is too fast, and the budget is shut then.
 ///
 /// Let's Encrypt: 300 orders per account in 3 hours (<https://letsencrypt.org/docs/rate-limits/>). Cloudflare: 1,200 calls per
 /// five minutes (<https://developers.cloudflare.com/fundamentals/api/reference/limits/>). AWS KMS: 5 CreateKey a second and so on
@@ -142,6 +147,9 @@ impl Budgets {
 fn bucket(class: Class, at: &Surroundings) -> Bucket {
     let per_minute = at.spec.edge.as_ref().map_or(15, |edge| i64::from(edge.cloudflare.issuance_per_minute)).max(1);
     match class {
+        Class::AcmeOrders | Class::AcmeRequests if !at.spec.issuers.iter().any(publishes_limits) => {
+            Bucket::new(Span(1), 10_000)
+        }
         Class::AcmeOrders => Bucket::new(Span::seconds(45), 240),
         Class::AcmeRequests => Bucket::new(Span(20), 100),
         Class::EdgeCalls => Bucket::new(Span(400), 200),
@@ -153,6 +161,12 @@ fn bucket(class: Class, at: &Surroundings) -> Bucket {
         Class::KmsReads => Bucket::new(Span(2), 100),
         Class::KmsSymmetric => Bucket::new(Span(1), 1_000),
     }
+}
+
+/// Every public CA has limits like those of Let's Encrypt, whose staging is one more of its own.
+fn publishes_limits(issuer: &Issuer) -> bool {
+    let acme = issuer.acme.as_ref();
+    acme.is_some_and(|acme| issuer.trust == Trust::Public || acme.directory.contains(".letsencrypt.org/"))
 }
 
 #[cfg(test)]
@@ -248,5 +262,22 @@ mod tests {
         let mut budgets = Budgets::default();
         budgets.know(&slow);
         assert_eq!(given(&mut budgets, &slow.name, Class::EdgeIssuance, NOW, NOW + Span::minutes(10)), 10);
+    }
+
+    #[test]
+    fn a_ca_that_publishes_no_limits_is_not_slowed_down() {
+        let hour = Span::hours(1);
+        let orders = |directory: &str, trust: Trust| {
+            let mut at = surroundings();
+            at.spec.issuers.truncate(1);
+            at.spec.issuers[0].trust = trust;
+            at.spec.issuers[0].acme.iter_mut().for_each(|acme| acme.directory = directory.to_owned());
+            let mut budgets = Budgets::default();
+            budgets.know(&at);
+            budgets.forecast(&at.name, Class::AcmeOrders, 5_000, NOW) > NOW + hour
+        };
+        assert!(!orders("https://127.0.0.1:14000/dir", Trust::Test));
+        assert!(orders("https://acme-staging-v02.api.letsencrypt.org/directory", Trust::Test));
+        assert!(orders("https://acme.example.com/dir", Trust::Public));
     }
 }

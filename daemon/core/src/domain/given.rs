@@ -196,7 +196,7 @@ pub(crate) fn surroundings() -> Surroundings {
         },
         "zones": [{ "name": "example.com" }],
         "issuers": [
-            { "name": "first", "trust": "test", "acme": { "directory": "https://first.example/dir" } },
+            { "name": "first", "trust": "public", "acme": { "directory": "https://first.example/dir" } },
             { "name": "second", "trust": "test", "acme": { "directory": "https://second.example/dir" } },
             { "name": "inner", "trust": "private", "authority": { "name": "issuing" } },
         ],
