@@ -21,10 +21,10 @@ use crate::cluster::Access;
     disable_help_subcommand = true
 )]
 #[command(after_help = "\
-Who is asked: --socket or a flag of the cluster when given, else the socket in
-CLAVIGER_SOCKET, else ./admin.sock. In a cluster, resources are read with the
-rights of the kubeconfig; what only the daemon can do goes to the replica at work
-by a port-forward.
+Who is asked: what the flags say, else the socket in CLAVIGER_SOCKET, else
+./admin.sock. In a cluster resources are read with the rights of the
+kubeconfig; what only the daemon can do goes to the replica at work by a
+port-forward.
 
 Exit codes:
   0 fine, 1 error, 2 usage, 3 not found, 4 login needed, 5 denied or waiting for
@@ -58,11 +58,11 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "PATH")]
     #[arg(conflicts_with_all = ["cluster", "kubeconfig", "context", "all_namespaces", "daemon_namespace", "port_forward"])]
     pub(crate) socket: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) of_cluster: OfCluster,
     /// Never use colour; NO_COLOR does the same, FORCE_COLOR the opposite
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+    #[command(flatten)]
+    pub(crate) of_cluster: OfCluster,
 }
 
 /// How a cluster is asked.
