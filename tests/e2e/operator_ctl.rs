@@ -6,11 +6,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use claviger_tests::{Kubeconfig, Kubelet, condition_of, documents, tools, wait_until};
+use claviger_tests::{Kubeconfig, Kubelet, condition_of, documents, free_port, tools, wait_until};
 use serde_json::{Value, json};
 
 use crate::{
-    ground::SOON,
+    ground::{ACCOUNT, REGION, SOON},
     operator::{Cluster, NAME, certificate, quiet},
     operator_chart::rendered,
 };
@@ -200,6 +200,11 @@ async fn in_a_pod(cluster: &Cluster, port: u16) -> Result<(Kubelet, String)> {
 async fn what_only_the_daemon_can_do_goes_by_a_port_forward_and_the_journal_says_so() -> Result<()> {
     let mut cluster = Cluster::new().await?;
     let port = cluster.ground.site.hear_port_forwards()?;
+    // Nobody is there: no host name is made anywhere.
+    let nobody = format!("  cloudflare: \"http://127.0.0.1:{}\"", free_port()?);
+    cluster.ground.site.setting(nobody); // behind the other endpoints
+    cluster.ground.site.secret("cf-token", "token")?;
+    cluster.namespace("production").await?;
     let daemon = cluster.ground.start().await?;
     cluster.apply(&[certificate("web", NAME), production()]).await?;
     cluster.wait_ready("web").await?;
@@ -233,9 +238,9 @@ async fn what_only_the_daemon_can_do_goes_by_a_port_forward_and_the_journal_says
     Ok(())
 }
 
-/// An environment with an edge, so that host names have a place. Nobody need answer there.
+/// An environment with an edge, so that host names have a place.
 fn production() -> String {
-    documents::environment("production", "111111111111", "eu-central-1")
+    documents::environment("production", ACCOUNT, REGION)
         .production()
         .credentials("aws-credentials", "production")
         .edge("023e105f4ecef8ad9ca31a8372d0c353", "cf-token", "saas.example.com", "")
