@@ -173,7 +173,9 @@ impl Failure {
     pub(crate) fn hints(&self) -> Vec<String> {
         match self {
             Self::Ambiguous { kind, name, namespaces } => choose_one(*kind, name, namespaces),
-            Self::ApiServer { .. } => vec!["`kubectl cluster-info` with the same kubeconfig and context shows more".to_owned()],
+            Self::ApiServer { .. } => {
+                vec!["`kubectl cluster-info` with the same kubeconfig and context shows more".to_owned()]
+            }
             Self::EnvironmentOpen { choices } => vec![choose_environment(choices)],
             Self::File { .. } => vec!["check the path and who may read it".to_owned()],
             Self::Forbidden { verb, resource, namespace, .. } => ask_for(verb, resource, namespace.as_deref()),
@@ -183,7 +185,10 @@ impl Failure {
             Self::NoDaemon { hint, .. } => vec![hint.clone()],
             Self::NotLoggedIn { .. } => vec!["log in to the cluster again, as for kubectl".to_owned()],
             Self::Unknown { .. } => {
-                vec!["another cluster or context may be meant; else `clavigerd crds | kubectl apply --server-side -f -`".to_owned()]
+                vec![
+                    "another cluster or context may be meant; else `clavigerd crds | kubectl apply --server-side -f -`"
+                        .to_owned(),
+                ]
             }
             Self::JournalBroken { .. } | Self::JournalShort { .. } => vec![
                 "keep the file as it is, compare it with the shipped copy, and find out who wrote to it".to_owned(),
@@ -249,7 +254,9 @@ fn because(reason: &Option<(Reason, Turn)>, message: &str) -> String {
 }
 
 fn within(namespace: &Option<String>) -> String {
-    namespace.as_ref().map_or_else(|| "in the whole cluster".to_owned(), |namespace| format!("in the namespace `{namespace}`"))
+    namespace
+        .as_ref()
+        .map_or_else(|| "in the whole cluster".to_owned(), |namespace| format!("in the namespace `{namespace}`"))
 }
 
 /// The right that is missing, as kubectl shows and a Role grants it.
@@ -309,7 +316,8 @@ mod tests {
 
     #[test]
     fn a_socket_that_may_not_be_used_is_a_denial_and_no_absence() {
-        let unreachable = |kind: io::ErrorKind| Failure::Unreachable { socket: "s".into(), kubeconfig: None, source: kind.into() };
+        let unreachable =
+            |kind: io::ErrorKind| Failure::Unreachable { socket: "s".into(), kubeconfig: None, source: kind.into() };
         assert_eq!(unreachable(io::ErrorKind::PermissionDenied).exit(), 5);
         assert_eq!(unreachable(io::ErrorKind::ConnectionRefused).exit(), 8);
     }

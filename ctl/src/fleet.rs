@@ -37,7 +37,8 @@ impl Fleet {
     /// The resource that was typed; what names no namespace lies in the one that is meant.
     pub(crate) fn target(&self, text: &str) -> Result<Target, Failure> {
         let target = Target::read(text, self.namespace.as_ref())?;
-        let namespace = target.namespace.or_else(|| self.within().cloned()).filter(|_| target.kind != Kind::Environment);
+        let namespace =
+            target.namespace.or_else(|| self.within().cloned()).filter(|_| target.kind != Kind::Environment);
         Ok(Target { namespace, ..target })
     }
 

@@ -19,10 +19,7 @@ pub(crate) async fn rendered(kubernetes: &Kubernetes, home: &str) -> Result<Stri
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/claviger");
     let chart = chart.to_str().context("a path in UTF-8")?;
     let set = ["--set", "namespaces={staging}"];
-    kubernetes
-        .admin()
-        .helm(&[&["template", "claviger", chart, "--namespace", home], set.as_slice()].concat())
-        .await
+    kubernetes.admin().helm(&[&["template", "claviger", chart, "--namespace", home], set.as_slice()].concat()).await
 }
 
 /// A right: verb, group, resource.

@@ -28,7 +28,9 @@ fn data(output: &Output) -> Result<String> {
 /// Words without ages, and without the instants of looks that change nothing and hence are not stored.
 fn ageless(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let unit = |word: Option<&&str>| word.is_some_and(|word| ["s", "min", "h", "day", "days"].contains(&word.trim_end_matches(',')));
+    let unit = |word: Option<&&str>| {
+        word.is_some_and(|word| ["s", "min", "h", "day", "days"].contains(&word.trim_end_matches(',')))
+    };
     let mut kept = Vec::new();
     let mut at = 0;
     while let Some(word) = words.get(at) {
@@ -122,15 +124,25 @@ fn is_told_at_a_glance(cluster: &Cluster) -> Result<()> {
     let stored: Value = serde_json::from_str(&data(&admin.ctl(&["status", "-A", "-o", "json"])?)?)?;
     assert_eq!(stored["totals"], socket["totals"]);
     assert_eq!(stored["attention"], socket["attention"]);
-    assert_eq!((&stored["complete"], &stored["sources"]), (&json!(false), &json!([])), "what is unknown is not claimed");
+    assert_eq!(
+        (&stored["complete"], &stored["sources"]),
+        (&json!(false), &json!([])),
+        "what is unknown is not claimed"
+    );
     ensure!(stored["documents"].get("accepted").is_none(), "{stored:#}");
     let screen = data(&admin.ctl(&["status", "-A"])?)?;
-    ensure!(screen.contains("as far as stored objects tell") && screen.contains("TlsCertificate/staging/elsewhere"), "{screen}");
+    ensure!(
+        screen.contains("as far as stored objects tell") && screen.contains("TlsCertificate/staging/elsewhere"),
+        "{screen}"
+    );
     let unhealthy = admin.ctl(&["status", "-A", "--exit-code"])?;
     ensure!(unhealthy.status.code() == Some(6), "{}", said(&unhealthy));
     // The context names the namespace `default`, where nothing is.
     ensure!(said(&admin.ctl(&["get", "certificates"])?).contains("no TlsCertificate found"), "as with kubectl");
-    ensure!(data(&admin.ctl(&["get", "certificates", "-A", "-o", "name"])?)?.contains("staging/web"), "unless all are meant");
+    ensure!(
+        data(&admin.ctl(&["get", "certificates", "-A", "-o", "name"])?)?.contains("staging/web"),
+        "unless all are meant"
+    );
     Ok(())
 }
 
@@ -141,9 +153,14 @@ async fn is_waited_for_by_watch(cluster: &Cluster) -> Result<()> {
     cluster.kubernetes.apply(&certificate("late", "late.staging.example.com")).await?;
     let before = cluster.kubernetes.requests().await?.len();
     let waited = admin.ctl(&["wait", "--for", "ready", "certificate/late", "-n", "staging", "--timeout", "90s"])?;
-    ensure!(waited.status.success() && said(&waited).contains("TlsCertificate/staging/late is ready"), "{}", said(&waited));
+    ensure!(
+        waited.status.success() && said(&waited).contains("TlsCertificate/staging/late is ready"),
+        "{}",
+        said(&waited)
+    );
     let requests = cluster.kubernetes.requests().await?;
-    let asked = requests[before..].iter().filter(|request| request.user == "admin" && request.resource == "tlscertificates");
+    let asked =
+        requests[before..].iter().filter(|request| request.user == "admin" && request.resource == "tlscertificates");
     let (watches, reads): (Vec<_>, Vec<_>) = asked.partition(|request| request.verb == "watch");
     ensure!(!watches.is_empty() && reads.len() <= 12, "{} watches, {} reads", watches.len(), reads.len());
     Ok(())
@@ -151,7 +168,11 @@ async fn is_waited_for_by_watch(cluster: &Cluster) -> Result<()> {
 
 fn what_is_not_there_is_told(admin: &Kubeconfig) -> Result<()> {
     let missing = admin.ctl(&["get", "certificate/wep", "-n", "staging"])?;
-    ensure!(missing.status.code() == Some(3) && said(&missing).contains("did you mean `staging/web`?"), "{}", said(&missing));
+    ensure!(
+        missing.status.code() == Some(3) && said(&missing).contains("did you mean `staging/web`?"),
+        "{}",
+        said(&missing)
+    );
     let missing = admin.ctl(&["explain", "key/nothing", "-n", "staging"])?;
     ensure!(missing.status.code() == Some(3), "{}", said(&missing));
     let context = admin.ctl(&["--context", "elsewhere", "status"])?;
@@ -163,8 +184,12 @@ fn what_is_not_there_is_told(admin: &Kubeconfig) -> Result<()> {
     };
     let neither = ctl()?.arg("status").env("KUBECONFIG", admin.path()).output()?;
     let words = said(&neither);
-    ensure!(neither.status.code() == Some(8) && words.contains("./admin.sock") && words.contains("--cluster"), "{words}");
-    let by_variable = ctl()?.args(["--cluster", "get", "certificates", "-A"]).env("KUBECONFIG", admin.path()).output()?;
+    ensure!(
+        neither.status.code() == Some(8) && words.contains("./admin.sock") && words.contains("--cluster"),
+        "{words}"
+    );
+    let by_variable =
+        ctl()?.args(["--cluster", "get", "certificates", "-A"]).env("KUBECONFIG", admin.path()).output()?;
     ensure!(by_variable.status.success(), "{}", said(&by_variable));
     let both = ctl()?.args(["--socket", "./admin.sock", "--cluster", "status"]).output()?;
     ensure!(both.status.code() == Some(2), "{}", said(&both));
@@ -214,7 +239,8 @@ async fn what_only_the_daemon_can_do_goes_by_a_port_forward_and_the_journal_says
 
     let ctl = |arguments: &[&str]| person.ctl(&[&["--daemon-namespace", HOME], arguments].concat());
     let before = cluster.secret("web-tls").await?["tls.crt"].clone();
-    let renewed = ctl(&["renew", "certificate/web", "-n", "staging", "--reason", "key seen in a log", "--ticket", "OPS-7"])?;
+    let renewed =
+        ctl(&["renew", "certificate/web", "-n", "staging", "--reason", "key seen in a log", "--ticket", "OPS-7"])?;
     ensure!(renewed.status.success() && said(&renewed).contains("claviger is at it"), "{}", said(&renewed));
     let another = async || cluster.secret("web-tls").await.is_ok_and(|now| now["tls.crt"] != before);
     wait_until(SOON, "another certificate", another).await?;
@@ -228,7 +254,10 @@ async fn what_only_the_daemon_can_do_goes_by_a_port_forward_and_the_journal_says
     let version = data(&ctl(&["version"])?)?;
     ensure!(version.lines().count() == 2, "{version}");
     let whole: Value = serde_json::from_str(&data(&ctl(&["--port-forward", "status", "-A", "-o", "json"])?)?)?;
-    ensure!(whole["sources"].as_array().is_some_and(|sources| !sources.is_empty()), "the daemon knows its sources: {whole:#}");
+    ensure!(
+        whole["sources"].as_array().is_some_and(|sources| !sources.is_empty()),
+        "the daemon knows its sources: {whole:#}"
+    );
     let unknown = ctl(&["apply", "0123", "--reason", "drill"])?;
     ensure!(unknown.status.code() == Some(3) && said(&unknown).contains("there is no plan"), "{}", said(&unknown));
 
@@ -279,8 +308,14 @@ async fn rights_that_are_missing_are_named(cluster: &Cluster, person: &Kubeconfi
         ensure!(said(&output).contains(words), "`{words}` is not in:\n{}", said(&output));
         Ok(())
     };
-    denied("the right to list tlscertificates.claviger.dev in the namespace `staging`", &["get", "certificates", "-n", "staging"])?;
-    denied("the right to get kmskeys.claviger.dev in the namespace `staging`", &["explain", "key/wrapping", "-n", "staging"])?;
+    denied(
+        "the right to list tlscertificates.claviger.dev in the namespace `staging`",
+        &["get", "certificates", "-n", "staging"],
+    )?;
+    denied(
+        "the right to get kmskeys.claviger.dev in the namespace `staging`",
+        &["explain", "key/wrapping", "-n", "staging"],
+    )?;
     denied("the right to list customhostnames.claviger.dev in the whole cluster", &["status", "-A"])?;
     denied("the right to get leases.coordination.k8s.io in the namespace `default`", &renew)?;
     let bind = async |role: &str, rules: &str| -> Result<()> {
@@ -299,10 +334,19 @@ async fn rights_that_are_missing_are_named(cluster: &Cluster, person: &Kubeconfi
     cluster.kubernetes.kubectl(&["delete", "rolebinding", "leases", "pods", "--namespace", HOME], "").await?;
 
     let chart = rendered(&cluster.kubernetes, HOME).await?;
-    cluster.kubernetes.kubectl(&["apply", "--server-side", "--selector=claviger.dev/rights-of=people", "--filename=-"], &chart).await?;
+    cluster
+        .kubernetes
+        .kubectl(&["apply", "--server-side", "--selector=claviger.dev/rights-of=people", "--filename=-"], &chart)
+        .await?;
     let user = "--user=itops@example.com";
-    cluster.kubernetes.kubectl(&["create", "clusterrolebinding", "itops", "--clusterrole=claviger-operate", user], "").await?;
-    cluster.kubernetes.kubectl(&["create", "rolebinding", "itops", "--role=claviger-operate", "--namespace", HOME, user], "").await?;
+    cluster
+        .kubernetes
+        .kubectl(&["create", "clusterrolebinding", "itops", "--clusterrole=claviger-operate", user], "")
+        .await?;
+    cluster
+        .kubernetes
+        .kubectl(&["create", "rolebinding", "itops", "--role=claviger-operate", "--namespace", HOME, user], "")
+        .await?;
     let planned = person.ctl(&renew)?;
     ensure!(planned.status.success() && said(&planned).contains("nothing has been done"), "{}", said(&planned));
     let web: Value = serde_json::from_str(&data(&person.ctl(&["get", "certificate/staging/web", "-o", "json"])?)?)?;

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     explanation::{
-        Check, ExplainedNext, ExplainedStep, ExplainedVerdict, Explanation, HistoryEntry, Remembered, StepState, Thought,
+        Check, ExplainedNext, ExplainedStep, ExplainedVerdict, Explanation, HistoryEntry, Remembered, StepState,
+        Thought,
     },
     finding::Finding,
     fleet::{AttentionView, DocumentsView, FleetStatus, SourceView, Total},

@@ -142,7 +142,10 @@ fn addresses_differ(settings: &Settings, written: &Written<'_>) -> Vec<Finding> 
         let anywhere = left.ip().is_unspecified() || right.ip().is_unspecified();
         left.port() != 0 && left.port() == right.port() && (left.ip() == right.ip() || anywhere)
     };
-    let pairs = addresses.iter().enumerate().flat_map(|(index, left)| addresses[index + 1..].iter().map(move |right| (left, right)));
+    let pairs = addresses
+        .iter()
+        .enumerate()
+        .flat_map(|(index, left)| addresses[index + 1..].iter().map(move |right| (left, right)));
     let clash = pairs.filter(|((_, first), (_, second))| same(*first, *second)).map(|((other, _), (path, second))| {
         let (within, beside) = (format!("`{path}`"), format!("`{other}`"));
         let blanks = [("within", within.as_str()), ("other", &beside), ("found", &second.to_string())];

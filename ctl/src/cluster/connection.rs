@@ -65,10 +65,12 @@ async fn config(access: &Access) -> Result<(Config, Option<Namespace>), Failure>
     let kubeconfig = match read {
         Ok(kubeconfig) => kubeconfig,
         // In a pod there is none, and a ServiceAccount in its place.
-        Err(error) => match Config::incluster().ok().filter(|_| access.kubeconfig.is_none() && access.context.is_none()) {
-            Some(config) => return Ok((config, None)),
-            None => return Err(unreadable(&tried(access.kubeconfig.as_deref()), &error)),
-        },
+        Err(error) => {
+            match Config::incluster().ok().filter(|_| access.kubeconfig.is_none() && access.context.is_none()) {
+                Some(config) => return Ok((config, None)),
+                None => return Err(unreadable(&tried(access.kubeconfig.as_deref()), &error)),
+            }
+        }
     };
     let context = access.context.as_ref().or(kubeconfig.current_context.as_ref()).cloned();
     let named = kubeconfig.contexts.iter().find(|candidate| Some(&candidate.name) == context.as_ref());
@@ -76,7 +78,9 @@ async fn config(access: &Access) -> Result<(Config, Option<Namespace>), Failure>
         let known: Vec<String> = kubeconfig.contexts.iter().map(|context| format!("`{}`", context.name)).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         let place = tried(access.kubeconfig.as_deref());
-        return Err(Failure::Kubeconfig { what: format!("there is no context `{context}` in {place}; accepted: {known}") });
+        return Err(Failure::Kubeconfig {
+            what: format!("there is no context `{context}` in {place}; accepted: {known}"),
+        });
     }
     let namespace = named.and_then(|named| named.context.as_ref()?.namespace.as_ref()?.parse().ok());
     let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };

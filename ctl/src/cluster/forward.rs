@@ -66,8 +66,10 @@ impl Cluster {
         let home = &self.home;
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), home);
         let lease = leases.get_opt(LEASE).await;
-        let lease = lease.map_err(|error| self.failed(&Place::new("get", "leases.coordination.k8s.io", Some(home)), error))?;
-        let lease = lease.ok_or_else(|| self.hidden(&format!("there is no Lease `{LEASE}` in the namespace `{home}`")))?;
+        let lease =
+            lease.map_err(|error| self.failed(&Place::new("get", "leases.coordination.k8s.io", Some(home)), error))?;
+        let lease =
+            lease.ok_or_else(|| self.hidden(&format!("there is no Lease `{LEASE}` in the namespace `{home}`")))?;
         let spec = lease.spec.unwrap_or_default();
         let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
         let nobody = || self.hidden(&format!("nobody holds the Lease `{home}/{LEASE}`"));
@@ -75,7 +77,9 @@ impl Cluster {
         if let (Some(renewed), Some(lasts)) = (spec.renew_time, spec.lease_duration_seconds) {
             let silent = present().0 / 1_000 - renewed.0.as_second();
             if silent > i64::from(lasts) * 2 {
-                return Err(self.hidden(&format!("`{holder}` has not renewed the Lease `{home}/{LEASE}` for {silent} s")));
+                return Err(
+                    self.hidden(&format!("`{holder}` has not renewed the Lease `{home}/{LEASE}` for {silent} s"))
+                );
             }
         }
         let pod = pod_of(&holder).to_owned();
@@ -86,13 +90,17 @@ impl Cluster {
     async fn admin_port(&self, pod: &str, holder: &str) -> Result<u16, Failure> {
         let home = &self.home;
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), home);
-        let found = pods.get_opt(pod).await.map_err(|error| self.failed(&Place::new("get", "pods", Some(home)), error))?;
+        let found =
+            pods.get_opt(pod).await.map_err(|error| self.failed(&Place::new("get", "pods", Some(home)), error))?;
         let found = found.ok_or_else(|| {
-            self.hidden(&format!("the Lease `{home}/{LEASE}` is held by `{holder}`, and there is no pod `{home}/{pod}`"))
+            self.hidden(&format!(
+                "the Lease `{home}/{LEASE}` is held by `{holder}`, and there is no pod `{home}/{pod}`"
+            ))
         })?;
         let containers = found.spec.map(|spec| spec.containers).unwrap_or_default();
         let mut ports = containers.into_iter().flat_map(|container| container.ports.unwrap_or_default());
-        let port = ports.find(|port| port.name.as_deref() == Some(PORT)).and_then(|port| port.container_port.try_into().ok());
+        let port =
+            ports.find(|port| port.name.as_deref() == Some(PORT)).and_then(|port| port.container_port.try_into().ok());
         port.ok_or_else(|| Failure::NoDaemon {
             what: format!("the pod `{home}/{pod}` has no port named `{PORT}`"),
             hint: "let clavigerd listen for port-forwards: the chart's `admin.portForward: true`".to_owned(),

@@ -18,7 +18,11 @@ use crate::failure::Failure;
 
 impl Cluster {
     /// The host names of an environment.
-    pub(super) async fn hostnames(&self, environment: &EnvironmentName, tenant: Option<&str>) -> Result<Value, Failure> {
+    pub(super) async fn hostnames(
+        &self,
+        environment: &EnvironmentName,
+        tenant: Option<&str>,
+    ) -> Result<Value, Failure> {
         let mut views = self.views(environment).await?;
         views.retain(|view| tenant.is_none_or(|tenant| view.tenant == tenant));
         let values = views.iter().map(|view| objects::value("hostnames", view)).collect::<Result<Vec<_>, _>>()?;

@@ -119,7 +119,8 @@ impl Cluster {
         let (api, mut found) = (self.api(kind, namespace), Vec::new());
         let mut page = ListParams::default().limit(PAGE);
         loop {
-            let list = api.list(&page).await.map_err(|error| self.failed(&Place::kind("list", kind, namespace), error))?;
+            let list =
+                api.list(&page).await.map_err(|error| self.failed(&Place::kind("list", kind, namespace), error))?;
             found.extend(list.items.into_iter().filter_map(|object| Stored::of(kind, object)));
             let Some(token) = list.metadata.continue_.filter(|token| !token.is_empty()) else { break };
             page = page.continue_token(&token);

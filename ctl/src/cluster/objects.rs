@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use claviger_config::{
     API_VERSION, EnvironmentName, Kind, Moment, Namespace, ObjectName, Reason,
-    admin::{Explanation, ExplainedVerdict, List, Metadata, Remembered, Resource},
+    admin::{ExplainedVerdict, Explanation, List, Metadata, Remembered, Resource},
     certificate::TlsCertificateSpec,
     condition::{CommonStatus, Condition, ConditionStatus},
     crd,

@@ -85,11 +85,8 @@ mod tests {
 
     #[test]
     fn a_question_is_known_by_its_path() {
-        let web: ObjectName = ObjectName {
-            kind: Kind::TlsCertificate,
-            namespace: "staging".parse().ok(),
-            name: "web".parse().unwrap(),
-        };
+        let web: ObjectName =
+            ObjectName { kind: Kind::TlsCertificate, namespace: "staging".parse().ok(), name: "web".parse().unwrap() };
         let staging = ObjectName { kind: Kind::Environment, namespace: None, name: "staging".parse().unwrap() };
         let called = ObjectName { name: "explanation".parse().unwrap(), ..web.clone() };
         for (path, question) in [
@@ -103,7 +100,9 @@ mod tests {
         ] {
             assert_eq!(Question::read(path), Some(question), "{path}");
         }
-        for other in ["/v1/plans", "/v1/version", "/v1/environments/a/hostnames/b.example/check", "", "/v1/resources/pod/a/b"] {
+        for other in
+            ["/v1/plans", "/v1/version", "/v1/environments/a/hostnames/b.example/check", "", "/v1/resources/pod/a/b"]
+        {
             assert_eq!(Question::read(other), None, "{other}");
         }
     }

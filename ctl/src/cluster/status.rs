@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use claviger_config::{
-    API_VERSION, EnvironmentName, Kind, Namespace, crd,
+    API_VERSION, EnvironmentName, Kind, Namespace,
     admin::{AttentionView, DocumentsView, FleetStatus, SourceView, Total},
     condition::{CommonStatus, ConditionStatus},
+    crd,
 };
 use serde_json::Value;
 

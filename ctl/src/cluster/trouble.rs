@@ -42,7 +42,9 @@ impl Cluster {
                 namespace: namespace.clone(),
                 said: said.message.clone(),
             },
-            404 if resource.ends_with(crd::GROUP) => Failure::Unknown { resource: resource.clone(), url: self.url.clone() },
+            404 if resource.ends_with(crd::GROUP) => {
+                Failure::Unknown { resource: resource.clone(), url: self.url.clone() }
+            }
             404 => Failure::NoDaemon {
                 what: format!("the API server has no such {resource}: {}", said.message),
                 hint: "another replica may just have taken over: try again".to_owned(),

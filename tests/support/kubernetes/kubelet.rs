@@ -70,7 +70,8 @@ impl Kubelet {
         });
         kubernetes.kubectl(&["create", "--filename=-"], &object.to_string()).await.context("a pod")?;
         let runs = json!({ "status": { "phase": "Running" } }).to_string();
-        let patch = ["patch", "pod", pod, "--namespace", namespace, "--subresource=status", "--type=merge", "--patch", &runs];
+        let patch =
+            ["patch", "pod", pod, "--namespace", namespace, "--subresource=status", "--type=merge", "--patch", &runs];
         kubernetes.kubectl(&patch, "").await.map(drop)
     }
 
@@ -85,6 +86,7 @@ impl Kubelet {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "the shape of a handshake is the library's")]
 async fn serve(stream: TcpStream, acceptor: &TlsAcceptor, heard: &Mutex<Vec<String>>) -> Result<()> {
     let stream = acceptor.accept(stream).await?;
     let mut port = None;

@@ -83,7 +83,8 @@ async fn list(fleet: &Fleet, printer: &mut Printer, arguments: &HostnameList) ->
         return Ok(Exit::Fine);
     }
     if fleet.client.cluster().is_some_and(Cluster::reads_objects) {
-        printer.hint("host names that were asked for over the admin API are no objects; `--port-forward` shows them too");
+        printer
+            .hint("host names that were asked for over the admin API are no objects; `--port-forward` shows them too");
     }
     if items.is_empty() {
         printer.say("no host name found");

@@ -45,7 +45,8 @@ async fn whoever_comes_by_a_port_forward_is_let_in_and_a_web_page_is_not() {
     for host in ["127.0.0.1:9465", "localhost:18080", "LOCALHOST", "[::1]:9465", "127.0.0.1"] {
         assert_eq!(site.hear_by(Peer::Forwarded, ask(host)).await.status, StatusCode::OK, "{host}");
     }
-    for host in ["rebound.example:9465", "127.0.0.1.rebound.example", "localhost.rebound.example", "10.0.0.1:9465", ""] {
+    for host in ["rebound.example:9465", "127.0.0.1.rebound.example", "localhost.rebound.example", "10.0.0.1:9465", ""]
+    {
         is_error(&site.hear_by(Peer::Forwarded, ask(host)).await, 403, "CLV-0711");
     }
     let nameless = Request::get("/v1/status").body(Body::empty()).unwrap();
