@@ -296,7 +296,7 @@ fn a_host_name_is_added(cluster: &Cluster, ctl: &impl Fn(&[&str]) -> Result<Outp
 fn journal(cluster: &Cluster, verb: &str) -> Result<Value> {
     let text = fs::read_to_string(cluster.ground.site.journal())?;
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter(|line| line["verb"] == verb).last().with_context(|| format!("no line `{verb}` in:\n{text}"))
+    lines.rev().find(|line| line["verb"] == verb).with_context(|| format!("no line `{verb}` in:\n{text}"))
 }
 
 /// Each right is asked for by name until the chart's roles give them all.

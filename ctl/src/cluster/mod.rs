@@ -181,7 +181,8 @@ impl Cluster {
     }
 }
 
-/// The present, as this machine tells it.
+/// The present, as this machine tells it: a cluster has no daemon's clock to ask, and stored instants are those of machines.
+#[expect(clippy::disallowed_methods, reason = "the one place of the command line that asks for the time")]
 pub(crate) fn present() -> Moment {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Moment(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
