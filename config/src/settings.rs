@@ -44,7 +44,7 @@ pub struct Settings {
     pub endpoints: Endpoints,
     /// The admin API. Optional: `unix:./admin.sock`.
     #[serde(default = "default_admin")]
-    pub admin: Listen,
+    pub admin: AdminListen,
     /// `/metrics`, `/healthz` and `/readyz`. Optional: `127.0.0.1:9464`.
     #[serde(default = "default_metrics")]
     pub metrics: Listen,
@@ -53,8 +53,12 @@ pub struct Settings {
     pub log: Log,
 }
 
-fn default_admin() -> Listen {
-    Listen { listen: "unix:./admin.sock".to_owned() }
+fn default_admin() -> AdminListen {
+    AdminListen { listen: default_socket(), port_forward: None }
+}
+
+fn default_socket() -> String {
+    "unix:./admin.sock".to_owned()
 }
 
 fn default_metrics() -> Listen {
@@ -119,11 +123,25 @@ fn default_timeout() -> Span {
     Span::seconds(30)
 }
 
+/// Where the admin API listens.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdminListen {
+    /// `unix:PATH`. Optional: `unix:./admin.sock`.
+    #[serde(default = "default_socket")]
+    #[schemars(extend("format" = "listen-address"))]
+    pub listen: String,
+    /// In a cluster: a loopback address of the pod, for whoever may port-forward to it. Optional: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "socket-address"))]
+    pub port_forward: Option<String>,
+}
+
 /// An address to listen at.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Listen {
-    /// `ADDRESS:PORT`, or `unix:PATH` for the admin API.
+    /// `ADDRESS:PORT`.
     #[schemars(extend("format" = "listen-address"))]
     pub listen: String,
 }

@@ -9,6 +9,8 @@ use clap::{
 use clap_complete::Shell;
 use claviger_config::{DnsName, EnvironmentName, Namespace, moment::Span};
 
+use crate::cluster::Access;
+
 /// Ask claviger what is wrong, whose turn it is and what to do
 #[derive(Debug, Parser)]
 #[command(
@@ -19,6 +21,11 @@ use claviger_config::{DnsName, EnvironmentName, Namespace, moment::Span};
     disable_help_subcommand = true
 )]
 #[command(after_help = "\
+Who is asked: what the flags say, else the socket in CLAVIGER_SOCKET, else
+./admin.sock. In a cluster resources are read with the rights of the
+kubeconfig; what only the daemon can do goes to the replica at work by a
+port-forward.
+
 Exit codes:
   0 fine, 1 error, 2 usage, 3 not found, 4 login needed, 5 denied or waiting for
   approval, 6 unhealthy (with --exit-code), 7 time-out of a wait, 8 the daemon
@@ -47,13 +54,78 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
     #[arg(hide_possible_values = true)]
     pub(crate) output: Format,
-    /// The daemon's socket
-    #[arg(long, global = true, value_name = "PATH", env = "CLAVIGER_SOCKET", hide_env_values = true)]
-    #[arg(default_value = "./admin.sock")]
-    pub(crate) socket: PathBuf,
+    /// The daemon's socket; else CLAVIGER_SOCKET, else ./admin.sock
+    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(conflicts_with_all = ["cluster", "kubeconfig", "context", "all_namespaces", "daemon_namespace", "port_forward"])]
+    pub(crate) socket: Option<PathBuf>,
     /// Never use colour; NO_COLOR does the same, FORCE_COLOR the opposite
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+    #[command(flatten)]
+    pub(crate) of_cluster: OfCluster,
+}
+
+/// How a cluster is asked.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "In a cluster (any of these asks it in the place of a socket)")]
+pub(crate) struct OfCluster {
+    /// Ask the cluster of the kubeconfig: KUBECONFIG, else ~/.kube/config
+    #[arg(long, global = true)]
+    pub(crate) cluster: bool,
+    /// The kubeconfig
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig; else its current one, with its namespace
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// Every namespace, whatever the context says
+    #[arg(short = 'A', long, global = true, conflicts_with = "namespace")]
+    pub(crate) all_namespaces: bool,
+    /// Where clavigerd is, for what only it can do; else claviger
+    #[arg(long, global = true, value_name = "NAMESPACE")]
+    pub(crate) daemon_namespace: Option<Namespace>,
+    /// Ask the daemon for everything, also for what stored objects tell
+    #[arg(long, global = true)]
+    pub(crate) port_forward: bool,
+}
+
+/// Who is asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Way {
+    /// A cluster.
+    Cluster(Access),
+    /// The daemon at a socket.
+    Socket {
+        /// Where.
+        path: PathBuf,
+        /// Whether nobody said so.
+        guessed: bool,
+    },
+}
+
+impl Global {
+    /// Who is asked: what was typed, else what the environment says, else a socket beside us.
+    pub(crate) fn way(&self) -> Way {
+        let of = &self.of_cluster;
+        let home = of.daemon_namespace.clone().or_else(|| "claviger".parse().ok());
+        let named = of.cluster || of.kubeconfig.is_some() || of.context.is_some();
+        let meant = named || of.all_namespaces || of.daemon_namespace.is_some() || of.port_forward;
+        if let (None, true, Some(home)) = (&self.socket, meant, home) {
+            return Way::Cluster(Access {
+                kubeconfig: of.kubeconfig.clone(),
+                context: of.context.clone(),
+                namespace: self.namespace.clone(),
+                everywhere: of.all_namespaces,
+                home,
+                ask_daemon: of.port_forward,
+            });
+        }
+        let told = std::env::var_os("CLAVIGER_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
+        match self.socket.clone().or(told) {
+            Some(path) => Way::Socket { path, guessed: false },
+            None => Way::Socket { path: PathBuf::from("./admin.sock"), guessed: true },
+        }
+    }
 }
 
 /// How data is written.

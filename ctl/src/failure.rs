@@ -31,6 +31,9 @@ impl Exit {
 /// Why a command could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
+    /// The API server cannot be reached, or cannot answer.
+    #[error("cannot ask the API server at `{url}`")]
+    ApiServer { url: String, source: Box<dyn std::error::Error + Send + Sync> },
     /// One name, several resources.
     #[error("`{name}` is not unique among {kind}: it exists in {}", joined(.namespaces))]
     Ambiguous { kind: Kind, name: String, namespaces: Vec<Namespace> },
@@ -40,15 +43,27 @@ pub(crate) enum Failure {
     /// A file could not be read.
     #[error("cannot read `{}`", .path.display())]
     File { path: PathBuf, source: io::Error },
+    /// A right in the cluster is missing.
+    #[error("the right to {verb} {resource} {} is missing: {said}", within(.namespace))]
+    Forbidden { verb: String, resource: String, namespace: Option<String>, said: String },
     /// The chain of a journal does not hold.
     #[error("the journal does not hold at line {line}: {what}")]
     JournalBroken { line: u64, what: String },
     /// A head that was kept elsewhere is not in a journal.
     #[error("no line of the journal hashes to `{head}`: lines are missing, or it is another journal")]
     JournalShort { head: String },
+    /// No cluster is known.
+    #[error("{what}")]
+    Kubeconfig { what: String },
+    /// There is no way to the replica at work.
+    #[error("no clavigerd to ask: {what}")]
+    NoDaemon { what: String, hint: String },
     /// There is no such resource.
     #[error("there is no {kind} named `{name}`{}", place(.scope))]
     NotFound { kind: Kind, name: String, scope: Option<String>, near: Option<String> },
+    /// The API server does not know who asks.
+    #[error("the API server at `{url}` does not let you in: {said}")]
+    NotLoggedIn { url: String, said: String },
     /// The daemon answered something else than its API promises.
     #[error("the answer of `{path}` cannot be understood")]
     NotUnderstood { path: String, source: serde_json::Error },
@@ -71,9 +86,12 @@ pub(crate) enum Failure {
         message: String,
         fix: Vec<String>,
     },
+    /// The cluster does not have our definitions.
+    #[error("the cluster at `{url}` does not know {resource}")]
+    Unknown { resource: String, url: String },
     /// Nobody listens at the socket.
     #[error("cannot reach the daemon at `{}`", .socket.display())]
-    Unreachable { socket: PathBuf, source: io::Error },
+    Unreachable { socket: PathBuf, kubeconfig: Option<String>, source: io::Error },
     /// What was typed makes no sense.
     #[error("{message}")]
     Usage { message: String, hint: String },
@@ -86,18 +104,23 @@ impl Failure {
     /// The exit code of contract section 4.
     pub(crate) fn exit(&self) -> u8 {
         match self {
-            Self::Ambiguous { .. } | Self::EnvironmentOpen { .. } | Self::Usage { .. } => 2,
+            Self::Ambiguous { .. } | Self::EnvironmentOpen { .. } | Self::Kubeconfig { .. } | Self::Usage { .. } => 2,
             Self::NotFound { .. } | Self::Refused { status: 404, .. } => 3,
-            Self::Refused { status: 401, .. } => 4,
-            Self::Refused { status: 403, .. } => 5,
+            Self::NotLoggedIn { .. } | Self::Refused { status: 401, .. } => 4,
+            Self::Forbidden { .. } | Self::Refused { status: 403, .. } => 5,
             Self::Unreachable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => 5,
             Self::TimedOut { .. } => 7,
-            Self::Silent { .. } | Self::Talk { .. } | Self::Unreachable { .. } => 8,
+            Self::ApiServer { .. }
+            | Self::NoDaemon { .. }
+            | Self::Silent { .. }
+            | Self::Talk { .. }
+            | Self::Unreachable { .. } => 8,
             Self::File { .. }
             | Self::JournalBroken { .. }
             | Self::JournalShort { .. }
             | Self::NotUnderstood { .. }
             | Self::Refused { .. }
+            | Self::Unknown { .. }
             | Self::Write { .. } => 1,
         }
     }
@@ -116,6 +139,12 @@ impl Failure {
             Self::File { .. } => "CLV-0909",
             Self::JournalBroken { .. } | Self::JournalShort { .. } => "CLV-0910",
             Self::Write { .. } => "CLV-0911",
+            Self::Kubeconfig { .. } => "CLV-0913",
+            Self::ApiServer { .. } => "CLV-0914",
+            Self::NotLoggedIn { .. } => "CLV-0915",
+            Self::Forbidden { .. } => "CLV-0916",
+            Self::Unknown { .. } => "CLV-0917",
+            Self::NoDaemon { .. } => "CLV-0918",
             Self::Refused { view, .. } => &view.code,
         }
     }
@@ -124,7 +153,11 @@ impl Failure {
     fn at(&self) -> String {
         match self {
             Self::Ambiguous { kind, name, .. } | Self::NotFound { kind, name, .. } => format!("{kind}/{name}"),
+            Self::ApiServer { url, .. } | Self::NotLoggedIn { url, .. } => url.clone(),
             Self::EnvironmentOpen { .. } => "--environment".to_owned(),
+            Self::Forbidden { resource, .. } | Self::Unknown { resource, .. } => resource.clone(),
+            Self::Kubeconfig { .. } => "kubeconfig".to_owned(),
+            Self::NoDaemon { .. } => "clavigerd".to_owned(),
             Self::File { path, .. } | Self::Unreachable { socket: path, .. } => path.display().to_string(),
             Self::JournalBroken { line, .. } => format!("line {line}"),
             Self::JournalShort { head } => head.clone(),
@@ -140,8 +173,23 @@ impl Failure {
     pub(crate) fn hints(&self) -> Vec<String> {
         match self {
             Self::Ambiguous { kind, name, namespaces } => choose_one(*kind, name, namespaces),
+            Self::ApiServer { .. } => {
+                vec!["`kubectl cluster-info` with the same kubeconfig and context shows more".to_owned()]
+            }
             Self::EnvironmentOpen { choices } => vec![choose_environment(choices)],
             Self::File { .. } => vec!["check the path and who may read it".to_owned()],
+            Self::Forbidden { verb, resource, namespace, .. } => ask_for(verb, resource, namespace.as_deref()),
+            Self::Kubeconfig { .. } => vec![
+                "name a kubeconfig with `--kubeconfig` or KUBECONFIG and a context of it with `--context`".to_owned(),
+            ],
+            Self::NoDaemon { hint, .. } => vec![hint.clone()],
+            Self::NotLoggedIn { .. } => vec!["log in to the cluster again, as for kubectl".to_owned()],
+            Self::Unknown { .. } => {
+                vec![
+                    "another cluster or context may be meant; else `clavigerd crds | kubectl apply --server-side -f -`"
+                        .to_owned(),
+                ]
+            }
             Self::JournalBroken { .. } | Self::JournalShort { .. } => vec![
                 "keep the file as it is, compare it with the shipped copy, and find out who wrote to it".to_owned(),
             ],
@@ -157,7 +205,12 @@ impl Failure {
                 vec!["look into the log of clavigerd, then try again".to_owned()]
             }
             Self::TimedOut { fix, .. } => fix.clone(),
-            Self::Unreachable { source, .. } => vec![reach(source).to_owned()],
+            Self::Unreachable { source, kubeconfig, .. } => {
+                let cluster = kubeconfig.as_ref().map(|path| {
+                    format!("only the socket was tried; with `--cluster` it is the cluster of the kubeconfig `{path}`")
+                });
+                std::iter::once(reach(source).to_owned()).chain(cluster).collect()
+            }
             Self::Usage { hint, .. } => Some(hint.clone()).filter(|hint| !hint.is_empty()).into_iter().collect(),
             Self::Write { .. } => vec!["check the place that the output goes to".to_owned()],
         }
@@ -198,6 +251,25 @@ fn edges(choices: &[String]) -> String {
 fn because(reason: &Option<(Reason, Turn)>, message: &str) -> String {
     let told = if message.is_empty() { String::new() } else { format!(": {message}") };
     reason.as_ref().map(|(reason, turn)| format!(": {reason} (turn: {turn}){told}")).unwrap_or_default()
+}
+
+fn within(namespace: &Option<String>) -> String {
+    namespace
+        .as_ref()
+        .map_or_else(|| "in the whole cluster".to_owned(), |namespace| format!("in the namespace `{namespace}`"))
+}
+
+/// The right that is missing, as kubectl shows and a Role grants it.
+fn ask_for(verb: &str, resource: &str, namespace: Option<&str>) -> Vec<String> {
+    let place = namespace.map_or_else(String::new, |namespace| format!(" -n {namespace}"));
+    let verb = verb.split(' ').next().unwrap_or_default();
+    let mut hints = vec![format!(
+        "have it granted until `kubectl auth can-i {verb} {resource}{place}` says yes; the chart's `rbac.operate` makes roles for this"
+    )];
+    if namespace.is_none() && verb == "list" && !resource.starts_with("environments") {
+        hints.push("or name a namespace in which you may, with `-n`".to_owned());
+    }
+    hints
 }
 
 fn choose_one(kind: Kind, name: &str, namespaces: &[Namespace]) -> Vec<String> {
@@ -244,7 +316,8 @@ mod tests {
 
     #[test]
     fn a_socket_that_may_not_be_used_is_a_denial_and_no_absence() {
-        let unreachable = |kind: io::ErrorKind| Failure::Unreachable { socket: "s".into(), source: kind.into() };
+        let unreachable =
+            |kind: io::ErrorKind| Failure::Unreachable { socket: "s".into(), kubeconfig: None, source: kind.into() };
         assert_eq!(unreachable(io::ErrorKind::PermissionDenied).exit(), 5);
         assert_eq!(unreachable(io::ErrorKind::ConnectionRefused).exit(), 8);
     }

@@ -1,12 +1,15 @@
 //! The fleet as the daemon tells of it: lists page by page, names looked up, views read.
 
-use claviger_config::{EnvironmentName, Kind, Moment, Namespace, ObjectName, admin::Resource};
+use std::sync::Arc;
+
+use claviger_config::{EnvironmentName, Kind, Namespace, ObjectName, admin::Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    args::{Format, Global},
+    args::{Format, Global, Way},
     client::{Client, escaped, not_understood},
+    cluster::Cluster,
     failure::Failure,
     print::clean,
     target::{Target, nearest},
@@ -23,12 +26,25 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// What the flags say.
-    pub(crate) fn new(global: &Global) -> Self {
-        Self {
-            client: Client::new(&global.socket),
-            namespace: global.namespace.clone(),
-            environment: global.environment.clone(),
-        }
+    pub(crate) async fn new(global: &Global) -> Result<Self, Failure> {
+        let client = match global.way() {
+            Way::Cluster(access) => Client::Cluster(Arc::new(Cluster::connect(access).await?)),
+            Way::Socket { path, guessed } => Client::at(&path, guessed),
+        };
+        Ok(Self { client, namespace: global.namespace.clone(), environment: global.environment.clone() })
+    }
+
+    /// The resource that was typed; what names no namespace lies in the one that is meant.
+    pub(crate) fn target(&self, text: &str) -> Result<Target, Failure> {
+        let target = Target::read(text, self.namespace.as_ref())?;
+        let namespace =
+            target.namespace.or_else(|| self.within().cloned()).filter(|_| target.kind != Kind::Environment);
+        Ok(Target { namespace, ..target })
+    }
+
+    /// The namespace that is meant: the one that was named, else that of a kubeconfig's context.
+    pub(crate) fn within(&self) -> Option<&Namespace> {
+        self.namespace.as_ref().or_else(|| self.client.cluster().and_then(Cluster::namespace))
     }
 
     /// The resources of a kind that are meant, as the daemon shows them.
@@ -97,9 +113,7 @@ impl Fleet {
         if format != Format::Table {
             return When::ABSOLUTE;
         }
-        let answer = self.client.get("/v1/status").await.unwrap_or_default();
-        let present = answer.get("asOf").and_then(Value::as_str).and_then(|text| text.parse::<Moment>().ok());
-        present.map_or(When::ABSOLUTE, When::seen_from)
+        self.client.present().await.map_or(When::ABSOLUTE, When::seen_from)
     }
 
     /// The environments that are meant and have an edge, by name.
@@ -128,12 +142,12 @@ impl Fleet {
         let cluster_scoped = resource.kind == Kind::Environment;
         let within = |namespace: &Namespace| resource.metadata.namespace.as_ref() == Some(namespace);
         let belongs = |environment: &EnvironmentName| environment_of(resource) == Some(environment.as_str());
-        self.namespace.as_ref().is_none_or(|namespace| cluster_scoped || within(namespace))
+        self.within().is_none_or(|namespace| cluster_scoped || within(namespace))
             && self.environment.as_ref().is_none_or(belongs)
     }
 
     fn missing(&self, target: &Target, all: &[Resource]) -> Failure {
-        let namespace = self.namespace.as_ref().map(|namespace| format!("namespace `{namespace}`"));
+        let namespace = self.within().map(|namespace| format!("namespace `{namespace}`"));
         let environment = self.environment.as_ref().map(|environment| format!("environment `{environment}`"));
         let scope: Vec<String> = namespace.into_iter().chain(environment).collect();
         Failure::NotFound {

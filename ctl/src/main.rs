@@ -5,6 +5,7 @@
 
 mod args;
 mod client;
+mod cluster;
 mod columns;
 mod commands;
 mod failure;

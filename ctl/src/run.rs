@@ -34,11 +34,15 @@ async fn act(arguments: &Arguments, printer: &mut Printer) -> Result<Exit, Failu
     if printer.format() == Format::Zone && !writes_zones(&arguments.command) {
         return Err(no_zone());
     }
-    let fleet = Fleet::new(&arguments.global);
+    match &arguments.command {
+        Command::Audit(audit) => return commands::audit::run(printer, audit),
+        Command::Completion(completion) => return commands::completion::run(printer, completion),
+        _ => {}
+    }
+    let fleet = Fleet::new(&arguments.global).await?;
     match &arguments.command {
         Command::Apply(apply) => commands::apply::run(&fleet, printer, apply).await,
-        Command::Audit(audit) => commands::audit::run(printer, audit),
-        Command::Completion(completion) => commands::completion::run(printer, completion),
+        Command::Audit(_) | Command::Completion(_) => Ok(Exit::Fine), // they ask nobody
         Command::Explain(object) => commands::explain::run(&fleet, printer, object).await,
         Command::Get(get) => commands::get::run(&fleet, printer, get).await,
         Command::Hostname(hostname) => commands::hostname::run(&fleet, printer, hostname).await,

@@ -7,10 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use claviger_config::{
-    Kind, ObjectName, Span,
-    settings::{Listen, Settings},
-};
+use claviger_config::{Kind, ObjectName, Span, settings::Settings};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::JoinHandle,
@@ -280,21 +277,28 @@ async fn listen(
     shared: &Arc<Shared>,
     stop: &CancellationToken,
 ) -> Result<Addresses, StartError> {
-    let failed = |what, listen: &Listen, setting| {
-        let address = listen.listen.clone();
+    let failed = |what, address: &str, setting| {
+        let address = address.to_owned();
         move |cause| StartError::Listen { what, address, setting, cause }
     };
     let mut addresses = Addresses::default();
     if let Some(http01) = &settings.http01 {
         let address = wiring::http01(&http01.listen, shared, stop).await;
-        addresses.http01 = Some(address.map_err(failed("the http-01 listener", http01, "http01.listen"))?);
+        addresses.http01 = Some(address.map_err(failed("the http-01 listener", &http01.listen, "http01.listen"))?);
     }
     let routes = health::routes(Arc::clone(shared));
     let address = health::serve(&settings.metrics.listen, routes, stop.clone()).await;
-    addresses.metrics = Some(address.map_err(failed("metrics", &settings.metrics, "metrics.listen"))?);
+    addresses.metrics = Some(address.map_err(failed("metrics", &settings.metrics.listen, "metrics.listen"))?);
     let path = base.join(settings.admin.listen.strip_prefix("unix:").unwrap_or(&settings.admin.listen));
-    let socket = wiring::socket(&path).map_err(failed("the admin API", &settings.admin, "admin.listen"))?;
-    tokio::spawn(serve::unix(socket, admin::routes(admin::Admin::of(shared)), stop.clone()));
+    let socket = wiring::socket(&path).map_err(failed("the admin API", &settings.admin.listen, "admin.listen"))?;
+    let routes = admin::routes(admin::Admin::of(shared));
+    if let Some(address) = &settings.admin.port_forward {
+        let failed = failed("the admin API for port-forwards", address, "admin.portForward");
+        let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
+        let routes = routes.clone().layer(axum::extract::Extension(serve::Peer::Forwarded));
+        tokio::spawn(serve::tcp(listener, routes, stop.clone()));
+    }
+    tokio::spawn(serve::unix(socket, routes, stop.clone()));
     addresses.admin = Some(path);
     Ok(addresses)
 }

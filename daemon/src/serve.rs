@@ -21,11 +21,13 @@ const CONNECTION: Duration = Duration::from_secs(600);
 /// Connections at once.
 const CONNECTIONS: usize = 256;
 
-/// Who speaks, by the kernel's word.
+/// Who speaks.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer {
-    /// The user id; absent when the kernel does not say.
-    pub uid: Option<u32>,
+pub enum Peer {
+    /// Somebody whom the API server let forward to the pod; who that is stands in its audit log alone.
+    Forwarded,
+    /// This user, by the kernel's word; absent when it does not say.
+    User(Option<u32>),
 }
 
 /// Serves on TCP until the token is cancelled.
@@ -49,7 +51,7 @@ pub async fn unix(listener: UnixListener, routes: Router, stop: CancellationToke
             () = stop.cancelled() => return,
         };
         let uid = stream.as_ref().ok().and_then(|stream| stream.peer_cred().ok()).map(|cred| cred.uid());
-        spawn(stream, routes.clone().layer(Extension(Peer { uid })), &places).await;
+        spawn(stream, routes.clone().layer(Extension(Peer::User(uid))), &places).await;
     }
 }
 

@@ -26,6 +26,7 @@ mod lost_answers;
 mod memory;
 mod operator;
 mod operator_chart;
+mod operator_ctl;
 mod operator_ingress;
 mod operator_outlet;
 mod peers;

@@ -15,14 +15,11 @@ const NAMESPACE: &str = "claviger";
 const ACCOUNT: &str = "system:serviceaccount:claviger:claviger";
 
 /// What Helm renders of our chart for one claimed namespace.
-async fn rendered(kubernetes: &Kubernetes) -> Result<String> {
+pub(crate) async fn rendered(kubernetes: &Kubernetes, home: &str) -> Result<String> {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/claviger");
     let chart = chart.to_str().context("a path in UTF-8")?;
     let set = ["--set", "namespaces={staging}"];
-    kubernetes
-        .admin()
-        .helm(&[&["template", "claviger", chart, "--namespace", NAMESPACE], set.as_slice()].concat())
-        .await
+    kubernetes.admin().helm(&[&["template", "claviger", chart, "--namespace", home], set.as_slice()].concat()).await
 }
 
 /// A right: verb, group, resource.
@@ -36,7 +33,8 @@ async fn granted(kubernetes: &Kubernetes) -> Result<BTreeSet<Right>> {
         let text = kubernetes.kubectl(&["get", kind, selector, "--all-namespaces", "-o", "json"], "").await?;
         let roles: Value = serde_json::from_str(&text)?;
         let own = |role: &&Value| {
-            role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"].is_null()
+            role["metadata"]["labels"]["claviger.dev/rights-of"].is_null()
+                && role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"].is_null()
                 && role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"].is_null()
         };
         for rule in roles["items"].as_array().into_iter().flatten().filter(own).flat_map(rules) {
@@ -65,7 +63,7 @@ async fn installed_by_its_chart_it_issues_with_every_right_that_it_has_and_needs
     for namespace in [NAMESPACE, "staging"] {
         kubernetes.kubectl(&["create", "namespace", namespace], "").await?;
     }
-    kubernetes.kubectl(&["apply", "--server-side", "--filename=-"], &rendered(&kubernetes).await?).await?;
+    kubernetes.kubectl(&["apply", "--server-side", "--filename=-"], &rendered(&kubernetes, NAMESPACE).await?).await?;
     kubernetes.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "").await?;
     let account = kubernetes.kubeconfig_of(NAMESPACE, "claviger").await?;
     ground.site.in_cluster(account.path());

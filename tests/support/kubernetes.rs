@@ -11,9 +11,11 @@ use crate::{Process, Program, TestAuthority, client_trusting, free_port, plain_c
 
 mod audit;
 mod kubeconfig;
+mod kubelet;
 
 pub use audit::ApiRequest;
 pub use kubeconfig::Kubeconfig;
+pub use kubelet::Kubelet;
 
 /// An API server with its etcd. Role-based access control holds, nobody has rights but the administrator, and nothing
 /// stands between a request and its object: no controllers run.

@@ -20,6 +20,7 @@ pub struct Site {
     metrics: u16,
     settings: Vec<String>,
     kubeconfig: Option<PathBuf>,
+    port_forward: Option<u16>,
     quiet: bool,
 }
 
@@ -43,6 +44,7 @@ impl Site {
             metrics: free_port()?,
             settings: Vec::new(),
             kubeconfig: None,
+            port_forward: None,
             quiet: false,
         })
     }
@@ -56,6 +58,13 @@ impl Site {
     /// Runs as an operator: with custom resources instead of a folder, as whoever that kubeconfig says.
     pub fn in_cluster(&mut self, kubeconfig: &Path) {
         self.kubeconfig = Some(kubeconfig.to_owned());
+    }
+
+    /// Listens for port-forwards, as in a pod; gives the port.
+    pub fn hear_port_forwards(&mut self) -> Result<u16> {
+        let port = free_port()?;
+        self.port_forward = Some(port);
+        Ok(port)
     }
 
     /// Another replica beside this one: a folder and listeners of its own, everything else the same.
@@ -133,13 +142,15 @@ impl Site {
     /// Writes the settings file and gives its path.
     pub fn write_settings(&self) -> Result<PathBuf> {
         let (http01, metrics, more) = (self.http01, self.metrics, self.settings.join("\n"));
+        let forward = self.port_forward.map(|port| format!(", portForward: \"127.0.0.1:{port}\""));
+        let forward = forward.unwrap_or_default();
         let source = if self.kubeconfig.is_some() { "kubernetes: {}" } else { "directory: ./resources" };
         let text = format!(
             "apiVersion: claviger.dev/v1alpha1\nkind: Settings\n\
              source: {{ {source} }}\nstate: {{ directory: ./state }}\n\
              files: {{ read: ./secrets, write: ./certificates }}\n\
              http01: {{ listen: \"127.0.0.1:{http01}\" }}\n\
-             admin: {{ listen: \"unix:./admin.sock\" }}\nmetrics: {{ listen: \"127.0.0.1:{metrics}\" }}\n{more}\n"
+             admin: {{ listen: \"unix:./admin.sock\"{forward} }}\nmetrics: {{ listen: \"127.0.0.1:{metrics}\" }}\n{more}\n"
         );
         let path = self.path().join("settings.yaml");
         std::fs::write(&path, text)?;

@@ -69,7 +69,11 @@ resolvers: {{ toJson . }}
 {{- with $endpoints }}
 endpoints: {{ toJson . }}
 {{- end }}
-admin: { listen: "unix:/run/claviger/admin.sock" }
+admin:
+  listen: "unix:/run/claviger/admin.sock"
+{{- if .Values.admin.portForward }}
+  portForward: {{ printf "127.0.0.1:%d" (int .Values.admin.port) | quote }}
+{{- end }}
 metrics: { listen: {{ printf "%s:%d" .Values.metrics.address (int .Values.metrics.port) | quote }} }
 log: { format: {{ .Values.settings.log.format }} }
 {{- end -}}
@@ -94,6 +98,9 @@ log: { format: {{ .Values.settings.log.format }} }
 {{- end -}}
 {{- if and .Values.http01.enabled (eq (int .Values.http01.port) (int .Values.metrics.port)) -}}
 {{- fail (printf "http01.port and metrics.port are both %d: give them different ports" (int .Values.http01.port)) -}}
+{{- end -}}
+{{- if and .Values.admin.portForward (or (eq (int .Values.admin.port) (int .Values.metrics.port)) (and .Values.http01.enabled (eq (int .Values.admin.port) (int .Values.http01.port)))) -}}
+{{- fail (printf "admin.port %d is metrics.port or http01.port too: give them different ports" (int .Values.admin.port)) -}}
 {{- end -}}
 {{- if and (not .Values.http01.enabled) (or .Values.http01.ingress.enabled .Values.http01.httpRoute.enabled) -}}
 {{- fail "http01.ingress or http01.httpRoute is enabled while http01 is not: enable http01, or neither of them" -}}

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    API_VERSION,
+    environment::EnvironmentSpec,
     moment::Moment,
     name::{EnvironmentName, ObjectName},
     reason::{Reason, Turn},
@@ -123,6 +125,114 @@ pub struct HistoryEntry {
     pub intent: Option<String>,
 }
 
+/// What claviger thought of an object when it last wrote its record, beside what the record itself remembers.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Thought {
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fix: Vec<String>,
+    /// When waiting begins to cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hurts: Option<Moment>,
+    /// The way, step by step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<ExplainedStep>,
+    /// What comes next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<ExplainedNext>,
+}
+
+/// All that an explanation is made of, but the names of its object and of its environment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remembered {
+    /// Why.
+    pub reason: Reason,
+    /// Since when.
+    pub since: Moment,
+    /// What happened, oldest first.
+    pub history: Vec<HistoryEntry>,
+    /// What was thought of it.
+    pub thought: Thought,
+}
+
+impl Remembered {
+    /// Reads it out of what a status holds as `record`, once that is no longer in base64; absent when it holds something else.
+    pub fn of(record: &[u8]) -> Option<Self> {
+        let kept: Kept = serde_json::from_slice(record).ok()?;
+        let body: Body = serde_json::from_str(&kept.body).ok()?;
+        let Body { said, history } = body;
+        Some(Self { reason: said.reason, since: said.since, history, thought: kept.thought? })
+    }
+}
+
+#[derive(Deserialize)]
+struct Kept {
+    body: String,
+    thought: Option<Thought>,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    said: Said,
+    history: Vec<HistoryEntry>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    reason: Reason,
+    since: Moment,
+}
+
+impl Explanation {
+    /// The word in `kind`.
+    pub const KIND: &'static str = "Explanation";
+
+    /// Explains an object from what is remembered of it, the same wherever that was read.
+    pub fn of(object: &ObjectName, remembered: Remembered, environment: Option<EnvironmentName>) -> Self {
+        let Remembered { reason, since, history, thought } = remembered;
+        let Thought { message, fix, hurts, steps, next } = thought;
+        let (since, hurts_at) = (Some(since.to_second()), hurts.map(Moment::to_second));
+        let verdict = ExplainedVerdict { reason, turn: reason.turn(), message, since, hurts_at, fix };
+        let history = history.into_iter().rev().map(|entry| HistoryEntry { at: entry.at.to_second(), ..entry });
+        Self { environment, verdict, steps, history: history.collect(), next, ..Self::unseen(object) }
+    }
+
+    /// What can be said of an object that nobody has looked at yet.
+    pub fn unseen(object: &ObjectName) -> Self {
+        let reason = Reason::NotObserved;
+        let verdict = ExplainedVerdict {
+            reason,
+            turn: reason.turn(),
+            message: String::new(),
+            since: None,
+            hurts_at: None,
+            fix: Vec::new(),
+        };
+        Self {
+            api_version: API_VERSION.to_owned(),
+            kind: Self::KIND.to_owned(),
+            object: object.clone(),
+            environment: None,
+            owner: None,
+            classification: None,
+            verdict,
+            steps: Vec::new(),
+            history: Vec::new(),
+            next: None,
+        }
+    }
+
+    /// The same, with what is inherited from its environment: who answers for it and how sensitive it is.
+    pub fn inside(self, environment: &EnvironmentSpec) -> Self {
+        let classification = serde_json::to_value(environment.classification).ok();
+        let classification = classification.as_ref().and_then(serde_json::Value::as_str).map(str::to_owned);
+        Self { owner: Some(environment.owner.clone()), classification, ..self }
+    }
+}
+
 /// What comes next.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -131,4 +241,18 @@ pub struct ExplainedNext {
     pub at: Moment,
     /// Because of what: `BackOff`, `Schedule` or a reason.
     pub because: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_record_explains_nothing() {
+        let whole = br#"{"version":1,"body":"{\"said\":{\"reason\":\"Issued\",\"since\":\"2026-11-24T10:00:00Z\"},\"history\":[]}","thought":{}}"#;
+        assert_eq!(Remembered::of(whole).map(|found| found.reason), Some(Reason::Issued));
+        for other in [&b""[..], b"{}", b"[]", br#"{"body":"{}","thought":{}}"#, br#"{"body":"","thought":{}}"#] {
+            assert_eq!(Remembered::of(other), None);
+        }
+    }
 }

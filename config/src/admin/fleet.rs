@@ -57,7 +57,8 @@ pub struct SourceView {
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DocumentsView {
-    /// `sha256:` and the hash over what is in force.
+    /// `sha256:` and the hash over what is in force; absent where that is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub accepted: String,
     /// Errors of documents whose last accepted version stays in force.
     pub rejected: Vec<Finding>,

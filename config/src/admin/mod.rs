@@ -11,7 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    explanation::{Check, ExplainedNext, ExplainedStep, ExplainedVerdict, Explanation, HistoryEntry, StepState},
+    explanation::{
+        Check, ExplainedNext, ExplainedStep, ExplainedVerdict, Explanation, HistoryEntry, Remembered, StepState,
+        Thought,
+    },
     finding::Finding,
     fleet::{AttentionView, DocumentsView, FleetStatus, SourceView, Total},
     hostname::{HostnameChange, HostnameRequest, HostnameView},

@@ -80,8 +80,14 @@ impl Written<'_> {
 
 type Rule = fn(&Settings, &Written<'_>) -> Vec<Finding>;
 
-const RULES: &[Rule] =
-    &[admin_is_a_socket_file, others_are_addresses, addresses_differ, folders_differ, commands_are_there];
+const RULES: &[Rule] = &[
+    admin_is_a_socket_file,
+    forwarding_stays_in_the_pod,
+    others_are_addresses,
+    addresses_differ,
+    folders_differ,
+    commands_are_there,
+];
 
 /// Only a socket file tells who asks (its peer's user), and only the file system says who may.
 fn admin_is_a_socket_file(settings: &Settings, written: &Written<'_>) -> Vec<Finding> {
@@ -91,6 +97,23 @@ fn admin_is_a_socket_file(settings: &Settings, written: &Written<'_>) -> Vec<Fin
     let finding =
         || bad_value(written, "admin.listen", found, ACCEPTED).fixed_by("write for example `unix:./admin.sock`");
     (!holds).then(finding).into_iter().collect()
+}
+
+/// Over TCP nobody tells who asks. In a pod only its own containers and whoever may port-forward to it come to its loopback address;
+/// on a machine every user does.
+fn forwarding_stays_in_the_pod(settings: &Settings, written: &Written<'_>) -> Vec<Finding> {
+    const PATH: &str = "admin.portForward";
+    let Some(found) = &settings.admin.port_forward else { return Vec::new() };
+    let loopback = found.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
+    let not_loopback = (!loopback).then(|| {
+        bad_value(written, PATH, found, "a loopback address with a port")
+            .fixed_by("write for example `127.0.0.1:9465`; who may come is decided by the right to `pods/portforward`")
+    });
+    let not_a_pod = settings.source.kubernetes.is_none().then(|| {
+        bad_value(written, PATH, found, "nothing, unless `source` is `{ kubernetes: {} }`")
+            .fixed_by("remove it: on a machine every local user could give orders there; `admin.listen` is the way")
+    });
+    not_loopback.into_iter().chain(not_a_pod).collect()
 }
 
 /// `sun_path` holds 104 bytes at least, its end among them (unix(7) and its relatives).
@@ -108,7 +131,8 @@ fn bad_value(written: &Written<'_>, path: &str, found: &str, accepted: &str) -> 
 
 fn listeners(settings: &Settings) -> impl Iterator<Item = (&'static str, &str)> {
     let http01 = settings.http01.as_ref().map(|http01| ("http01.listen", http01.listen.as_str()));
-    http01.into_iter().chain([("metrics.listen", settings.metrics.listen.as_str())])
+    let forward = settings.admin.port_forward.as_ref().map(|address| ("admin.portForward", address.as_str()));
+    http01.into_iter().chain(forward).chain([("metrics.listen", settings.metrics.listen.as_str())])
 }
 
 fn addresses_differ(settings: &Settings, written: &Written<'_>) -> Vec<Finding> {
@@ -118,20 +142,18 @@ fn addresses_differ(settings: &Settings, written: &Written<'_>) -> Vec<Finding> 
         let anywhere = left.ip().is_unspecified() || right.ip().is_unspecified();
         left.port() != 0 && left.port() == right.port() && (left.ip() == right.ip() || anywhere)
     };
-    match addresses.as_slice() {
-        [(other, first), (path, second)] if same(*first, *second) => {
-            let (within, other) = (format!("`{path}`"), format!("`{other}`"));
-            let blanks = [("within", within.as_str()), ("other", &other), ("found", &second.to_string())];
-            // One of the two may be a default that is not written.
-            let place = if written.root.field("metrics").is_some() {
-                written.at(path)
-            } else {
-                written.at(&other.replace('`', ""))
-            };
-            vec![Code::ListenTwice.at(&place, &blanks).found(second.to_string())]
-        }
-        _ => Vec::new(),
-    }
+    let pairs = addresses
+        .iter()
+        .enumerate()
+        .flat_map(|(index, left)| addresses[index + 1..].iter().map(move |right| (left, right)));
+    let clash = pairs.filter(|((_, first), (_, second))| same(*first, *second)).map(|((other, _), (path, second))| {
+        let (within, beside) = (format!("`{path}`"), format!("`{other}`"));
+        let blanks = [("within", within.as_str()), ("other", &beside), ("found", &second.to_string())];
+        // One of the two may be a default that is not written.
+        let place = if written.root.field("metrics").is_some() { written.at(path) } else { written.at(other) };
+        Code::ListenTwice.at(&place, &blanks).found(second.to_string())
+    });
+    clash.collect()
 }
 
 /// Whoever writes a document must not reach claviger's own memory by it, nor write documents.
@@ -203,6 +225,7 @@ mod tests {
     fn each_rule_speaks() {
         for (more, code) in [
             ("admin: { listen: \"127.0.0.1:9000\" }", "5:18 CLV-0123"),
+            ("admin: { portForward: \"127.0.0.1:9465\" }", "5:23 CLV-0123"),
             ("metrics: { listen: \"unix:./m\" }", "5:20 CLV-0123"),
             ("http01: { listen: \"0.0.0.0:9464\" }", "5:19 CLV-0603"),
             ("files: { write: ./state/certificates }", "5:17 CLV-0602"),
@@ -225,6 +248,21 @@ mod tests {
         let text = LEAST.replace("{ directory: ./resources }", "{ kubernetes: {} }");
         let settings = read("claviger.yaml", text.as_bytes()).unwrap();
         assert!(settings.source.kubernetes.is_some() && settings.source.directory.is_none());
+    }
+
+    #[test]
+    fn who_may_port_forward_comes_by_a_loopback_address_of_the_pod_alone() {
+        let text = LEAST.replace("{ directory: ./resources }", "{ kubernetes: {} }");
+        let read = |more: &str| read("claviger.yaml", format!("{text}{more}").as_bytes());
+        let settings = read("admin: { portForward: \"127.0.0.1:9465\" }").unwrap();
+        assert_eq!(settings.admin.listen, "unix:./admin.sock");
+        assert_eq!(settings.admin.port_forward.as_deref(), Some("127.0.0.1:9465"));
+        for open in ["0.0.0.0:9465", "10.0.0.1:9465", "[::]:9465"] {
+            let findings = read(&format!("admin: {{ portForward: \"{open}\" }}")).unwrap_err();
+            assert!(findings[0].message.contains("a loopback address"), "{findings:?}");
+        }
+        let twice = read("admin: { portForward: \"127.0.0.1:9464\" }").unwrap_err();
+        assert_eq!(twice[0].code, "CLV-0603");
     }
 
     #[test]

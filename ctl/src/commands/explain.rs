@@ -11,13 +11,12 @@ use crate::{
     fleet::{Fleet, path_of, read},
     print::Printer,
     table::{BAD, GOOD, HEADING, PLAIN, QUIET, SLOW, Table, styled, wrapped},
-    target::Target,
     when::When,
 };
 
 /// Show it.
 pub(crate) async fn run(fleet: &Fleet, printer: &mut Printer, arguments: &Object) -> Result<Exit, Failure> {
-    let target = Target::read(&arguments.object, fleet.namespace.as_ref())?;
+    let target = fleet.target(&arguments.object)?;
     let object = fleet.resolve(&target).await?;
     let path = format!("{}/explanation", path_of(&object));
     let answer = fleet.client.get(&path).await?;

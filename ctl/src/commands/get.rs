@@ -13,15 +13,15 @@ use crate::{
     failure::{Exit, Failure},
     fleet::{Fleet, name_of, read},
     print::Printer,
-    target::{Target, kind},
+    target::kind,
 };
 
 /// Show one or all.
 pub(crate) async fn run(fleet: &Fleet, printer: &mut Printer, arguments: &Get) -> Result<Exit, Failure> {
     let target = match (&arguments.name, arguments.kind.contains('/')) {
-        (None, true) => Target::read(&arguments.kind, fleet.namespace.as_ref())?,
+        (None, true) => fleet.target(&arguments.kind)?,
         (None, false) => return list(fleet, printer, kind(&arguments.kind)?).await,
-        (Some(name), false) => Target::read(&format!("{}/{name}", arguments.kind), fleet.namespace.as_ref())?,
+        (Some(name), false) => fleet.target(&format!("{}/{name}", arguments.kind))?,
         (Some(_), true) => return Err(named_twice(&arguments.kind)),
     };
     let object = fleet.resolve(&target).await?;

@@ -13,13 +13,12 @@ use crate::{
     fleet::{Fleet, read},
     print::Printer,
     table::{HEADING, styled},
-    target::Target,
     when::When,
 };
 
 /// Show it, and do nothing.
 pub(crate) async fn run(fleet: &Fleet, printer: &mut Printer, arguments: &Plan) -> Result<Exit, Failure> {
-    let target = Target::read(&arguments.object.object, fleet.namespace.as_ref())?;
+    let target = fleet.target(&arguments.object.object)?;
     let object = fleet.resolve(&target).await?;
     let answer = ask(fleet, arguments.verb, &object).await?;
     show(fleet, printer, &object, &answer).await?;

@@ -8,12 +8,11 @@ use crate::{
     failure::{Exit, Failure},
     fleet::Fleet,
     print::Printer,
-    target::Target,
 };
 
 /// Show the plan, and execute it unless it is a dry run.
 pub(crate) async fn run(fleet: &Fleet, printer: &mut Printer, arguments: &Renew) -> Result<Exit, Failure> {
-    let target = Target::read(&arguments.object.object, fleet.namespace.as_ref())?;
+    let target = fleet.target(&arguments.object.object)?;
     let object = fleet.resolve(&target).await?;
     let answer = plan::ask(fleet, Verb::Renew, &object).await?;
     if arguments.dry_run {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     args::{Format, Status},
+    cluster::Cluster,
     failure::{Exit, Failure},
     fleet::{Fleet, read},
     print::Printer,
@@ -57,12 +58,14 @@ fn narrow(answer: &mut Value, fleet: &Fleet) {
         wanted.is_none_or(|wanted| item.pointer(pointer).and_then(Value::as_str) == Some(wanted))
     };
     let environment = fleet.environment.as_ref().map(|environment| environment.as_str());
-    let namespace = fleet.namespace.as_ref().map(|namespace| namespace.as_str());
+    let namespace = fleet.within().map(|namespace| namespace.as_str());
+    // Where objects are counted here they are counted by namespace.
+    let counted = namespace.is_none() || fleet.client.cluster().is_some_and(Cluster::reads_objects);
     if let Some(attention) = answer.get_mut("attention").and_then(Value::as_array_mut) {
         attention.retain(|item| keep(item, "/environment", environment) && keep(item, "/object/namespace", namespace));
     }
     if let Some(totals) = answer.get_mut("totals").and_then(Value::as_array_mut) {
-        totals.retain(|item| namespace.is_none() && keep(item, "/environment", environment));
+        totals.retain(|item| counted && keep(item, "/environment", environment));
     }
 }
 
@@ -88,7 +91,7 @@ fn page(status: &FleetStatus, fleet: &Fleet, when: When, limit: usize) -> String
         return all_is_well(status, fleet) + &exceptions;
     }
     let parts = [
-        header(status, when),
+        header(status, when, fleet.client.cluster().is_some_and(Cluster::reads_objects)),
         rejected(&status.documents),
         attention(&status.attention, when, limit),
         exceptions.trim_start().to_owned(),
@@ -98,7 +101,7 @@ fn page(status: &FleetStatus, fleet: &Fleet, when: When, limit: usize) -> String
 }
 
 fn all_is_well(status: &FleetStatus, fleet: &Fleet) -> String {
-    if let Some(namespace) = &fleet.namespace {
+    if let Some(namespace) = fleet.within() {
         let calm = styled(GOOD, &format!("Nothing in the namespace `{namespace}` needs attention"));
         return format!("{calm} (as of {})\n", status.as_of.to_second());
     }
@@ -112,10 +115,11 @@ fn all_is_well(status: &FleetStatus, fleet: &Fleet) -> String {
 }
 
 /// The instant, and whether everything has been looked at.
-fn header(status: &FleetStatus, when: When) -> String {
+fn header(status: &FleetStatus, when: When, from_objects: bool) -> String {
     let stale: Vec<&SourceView> = status.sources.iter().filter(|source| source.stale).collect();
     let verdict = match (status.complete, stale.len()) {
         (true, 0) => "complete".to_owned(),
+        _ if from_objects => styled(SLOW, FROM_OBJECTS),
         (false, 0) => styled(SLOW, "incomplete, not everything has been looked at yet"),
         (_, count) => styled(SLOW, &format!("incomplete, {count} of {} sources stale", status.sources.len())),
     };
@@ -205,6 +209,8 @@ fn totals(totals: &[Total]) -> String {
     table.text()
 }
 
+/// Which CA, KMS or edge last answered stands in no object.
+const FROM_OBJECTS: &str = "as far as stored objects tell; `--port-forward` asks the daemon";
 /// As many blocks as a screen shows without hiding the header.
 const FIRST_SCREEN: usize = 10;
 const WIDTH: usize = 80;

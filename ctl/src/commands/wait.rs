@@ -15,12 +15,11 @@ use crate::{
     failure::{Exit, Failure},
     fleet::{Fleet, name_of, path_of, read},
     print::Printer,
-    target::Target,
 };
 
 /// Wait, and say what is waited for meanwhile.
 pub(crate) async fn run(fleet: &Fleet, printer: &mut Printer, arguments: &Wait) -> Result<Exit, Failure> {
-    let target = Target::read(&arguments.object.object, fleet.namespace.as_ref())?;
+    let target = fleet.target(&arguments.object.object)?;
     let object = fleet.resolve(&target).await?;
     let path = path_of(&object);
     let (kind, word) = match arguments.r#for {
@@ -29,7 +28,7 @@ pub(crate) async fn run(fleet: &Fleet, printer: &mut Printer, arguments: &Wait) 
     };
     let look = async || judge(&path, kind, fleet.resource(&object).await?);
     let not_yet = NotYet { object: object.to_string(), lacks: format!("is not {word}") };
-    let answer = until(printer, not_yet, arguments.timeout, look).await?;
+    let answer = until(printer, not_yet, arguments.timeout, look, async || fleet.client.news(&path).await).await?;
     if !printer.as_data(&answer)? && printer.format() == Format::Name {
         printer.text(&format!("{}\n", name_of(&read(&path, &answer)?)))?;
     }
@@ -60,13 +59,14 @@ pub(crate) async fn until(
     not_yet: NotYet,
     timeout: Span,
     look: impl AsyncFn() -> Result<Seen, Failure>,
+    news: impl AsyncFn(),
 ) -> Result<Value, Failure> {
     let mut last = look().await?;
     let limit = Duration::from_millis(timeout.0.try_into().unwrap_or_default());
     let waited = tokio::time::timeout(limit, async {
         tell(printer, &last);
         while !last.holds {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            news().await;
             let seen = match look().await {
                 Err(failure) if failure.exit() == 8 => continue,
                 seen => seen?,
@@ -117,6 +117,3 @@ fn judge(path: &str, kind: &str, answer: Value) -> Result<Seen, Failure> {
 fn explain(resource: &Resource) -> String {
     format!("`clavigerctl explain {}` shows how far it is", name_of(resource))
 }
-
-/// Reads of the daemon's memory are cheap; a person notices a second.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);

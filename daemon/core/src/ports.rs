@@ -264,15 +264,17 @@ pub struct Commit<'a> {
     pub claims: &'a [(&'static str, String)],
     /// What the object says of itself from now on, for a store that everybody reads.
     pub status: Shows<'a>,
+    /// What is thought of it, for the same store: so it can be explained by whoever reads the store alone.
+    pub thought: Shows<'a>,
 }
 
-/// A status that is put into words only where somebody keeps it.
+/// What is put into words only where somebody keeps it.
 #[derive(Clone, Copy)]
 pub struct Shows<'a>(pub &'a (dyn Fn() -> serde_json::Value + Send + Sync));
 
 impl Shows<'_> {
     /// In words.
-    pub fn status(self) -> serde_json::Value {
+    pub fn value(self) -> serde_json::Value {
         (self.0)()
     }
 }

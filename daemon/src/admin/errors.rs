@@ -46,6 +46,7 @@ codes! {
     BodyTooLarge = "0708", PAYLOAD_TOO_LARGE, "the body is too large";
     BodyTooSlow = "0709", REQUEST_TIMEOUT, "the body did not come in time";
     BodyOfAnotherType = "0710", UNSUPPORTED_MEDIA_TYPE, "the body is of another media type";
+    BrowserRefused = "0711", FORBIDDEN, "a forwarded request came from a web page, or to another name than localhost";
 
     // What it names
     KindUnknown = "0720", NOT_FOUND, "there is no such kind";
@@ -153,6 +154,16 @@ pub(super) fn nobody() -> Problem {
         "the kernel does not say which user speaks; accepted: a local user over the unix socket",
         "connection",
         "connect to the unix socket of the setting `admin.listen` directly",
+    )
+}
+
+/// A web page may have sent it.
+pub(super) fn browser(header: &str, found: &str) -> Problem {
+    Problem::new(
+        Code::BrowserRefused,
+        format!("found `{header}: {}` on a forwarded port; accepted: no `origin`, and `host: localhost`", short(found)),
+        format!("header `{header}`"),
+        "ask with `clavigerctl --cluster`, or with a client that is no browser",
     )
 }
 

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use axum::{http::StatusCode, response::Response};
 use claviger_config::{
-    API_VERSION, Kind, ObjectName, Reason,
-    admin::{ExplainedNext, ExplainedVerdict, Explanation},
+    Kind, ObjectName, Reason,
+    admin::{ExplainedNext, ExplainedVerdict, Explanation, Remembered},
     desired::{Surroundings, Wanted},
 };
 use claviger_core::{ports::Source, reconcile::pass::Explained};
-use serde_json::Value;
 
 use super::{Admin, call::Call, errors::Problem, json, resources};
 use crate::drive::Forecast;
@@ -47,22 +46,16 @@ impl Admin {
 }
 
 fn explanation(name: &ObjectName, explained: Explained, at: Option<&Surroundings>) -> Explanation {
-    let said = explained.shown.said;
-    let verdict = ExplainedVerdict {
-        reason: said.reason,
-        turn: said.reason.turn(),
-        message: explained.message,
-        since: Some(said.since.to_second()),
-        hurts_at: explained.hurts.map(|at| at.to_second()),
-        fix: explained.fix,
-    };
-    Explanation {
-        environment: explained.shown.environment,
-        verdict,
-        steps: explained.steps,
-        history: explained.history,
-        next: explained.next,
-        ..blank(name, at)
+    let Explained { shown, history, thought } = explained;
+    let remembered = Remembered { reason: shown.said.reason, since: shown.said.since, history, thought };
+    inside(Explanation::of(name, remembered, shown.environment), at)
+}
+
+/// Owner and classification are inherited from the environment, and always shown.
+fn inside(explanation: Explanation, at: Option<&Surroundings>) -> Explanation {
+    match at {
+        Some(at) => explanation.inside(&at.spec),
+        None => explanation,
     }
 }
 
@@ -76,29 +69,6 @@ fn foreseen(explanation: Explanation, forecast: Option<Forecast>) -> Explanation
 
 fn unseen(wanted: &Wanted) -> Explanation {
     let at = wanted.environment.as_deref();
-    Explanation { environment: at.map(|at| at.name.clone()), ..blank(&wanted.name, at) }
-}
-
-/// Owner and classification are inherited from the environment, and always shown.
-fn blank(name: &ObjectName, at: Option<&Surroundings>) -> Explanation {
-    let classification = at.and_then(|at| serde_json::to_value(at.spec.classification).ok());
-    Explanation {
-        api_version: API_VERSION.to_owned(),
-        kind: "Explanation".to_owned(),
-        object: name.clone(),
-        environment: None,
-        owner: at.map(|at| at.spec.owner.clone()),
-        classification: classification.as_ref().and_then(Value::as_str).map(str::to_owned),
-        verdict: ExplainedVerdict {
-            reason: Reason::NotObserved,
-            turn: Reason::NotObserved.turn(),
-            message: String::new(),
-            since: None,
-            hurts_at: None,
-            fix: Vec::new(),
-        },
-        steps: Vec::new(),
-        history: Vec::new(),
-        next: None,
-    }
+    let environment = at.map(|at| at.name.clone());
+    inside(Explanation { environment, ..Explanation::unseen(&wanted.name) }, at)
 }

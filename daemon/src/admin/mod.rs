@@ -1,4 +1,4 @@
-//! The admin API: people and the product's backend ask over HTTP/JSON on the socket.
+//! The admin API: people and the product's backend ask over HTTP/JSON on the socket; in a cluster people also by a port-forward.
 //!
 //! A handler reads, or writes an ask into a record; it never acts: whatever changes the outside is done by the next pass. The
 //! routes are one table ([`table`]), which the router and the OpenAPI document are both made from. A request goes the same way

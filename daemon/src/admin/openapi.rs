@@ -23,8 +23,8 @@ pub(super) fn document(routes: &[Route]) -> Value {
         "info": {
             "title": "claviger admin API",
             "version": crate::VERSION,
-            "description": "HTTP/JSON on the unix socket of the setting `admin.listen`. Reads, or writes an ask into a \
-                record; the next pass acts. Every refusal is an `Error` with a stable code.",
+            "description": "HTTP/JSON on the unix socket of the setting `admin.listen`, in a cluster also by a port-forward to \
+                `admin.portForward`. Reads, or writes an ask into a record; the next pass acts. Every refusal is an `Error` with a stable code.",
         },
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "paths": paths,

@@ -52,6 +52,8 @@ def the_ports_of_the_settings_are_those_of_the_pod():
     for values in SETS:
         found = rendered(values)
         listened = {name: int(found[name]["listen"].rsplit(":", 1)[1]) for name in ("http01", "metrics") if name in found}
+        if "portForward" in found["admin"]:
+            listened["admin"] = int(found["admin"]["portForward"].rsplit(":", 1)[1])
         ports = of("Deployment", objects(values))[0]["spec"]["template"]["spec"]["containers"][0]["ports"]
         if listened != {port["name"]: port["containerPort"] for port in ports}:
             raise Wrong(f"{values.name}: {listened} against {ports}")

@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -57,6 +58,13 @@ impl Kubeconfig {
     /// The file, for `KUBECONFIG`; it lies there as long as this value lives.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Runs `clavigerctl` with it and nothing else that would name a daemon.
+    pub fn ctl(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(tools::binary("clavigerctl")?);
+        command.arg("--kubeconfig").arg(&self.path).args(arguments);
+        Ok(command.env_remove("KUBECONFIG").env_remove("CLAVIGER_SOCKET").env("NO_COLOR", "1").output()?)
     }
 
     /// Runs kubectl and gives what it printed. An error holds what it complained of.

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::{
     args::{Format, Hostname, HostnameAdd, HostnameCheck, HostnameCommand, HostnameList},
     client::escaped,
+    cluster::Cluster,
     columns::{Column, Told, table},
     commands::{
         get::as_list,
@@ -48,7 +49,7 @@ async fn add(fleet: &Fleet, printer: &mut Printer, arguments: &HostnameAdd) -> R
     if arguments.wait {
         let not_yet = NotYet { object: arguments.hostname.to_string(), lacks: "does not serve".to_owned() };
         let look = async || judge(&path, fleet.client.get(&path).await?);
-        answer = until(printer, not_yet, arguments.timeout, look).await?;
+        answer = until(printer, not_yet, arguments.timeout, look, async || fleet.client.news(&path).await).await?;
     }
     show(fleet, printer, &path, &answer).await?;
     Ok(Exit::Fine)
@@ -80,6 +81,10 @@ async fn list(fleet: &Fleet, printer: &mut Printer, arguments: &HostnameList) ->
     }
     if printer.as_data(&as_list(&items)?)? {
         return Ok(Exit::Fine);
+    }
+    if fleet.client.cluster().is_some_and(Cluster::reads_objects) {
+        printer
+            .hint("host names that were asked for over the admin API are no objects; `--port-forward` shows them too");
     }
     if items.is_empty() {
         printer.say("no host name found");

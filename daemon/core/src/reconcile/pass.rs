@@ -349,8 +349,9 @@ impl<N: Noun> Keeper<N> {
             return Ok(());
         }
         let (expected, environment) = (old.map(|old| old.version), record.environment.as_ref());
-        let status = || self.status(kept, plan, now);
-        let commit = Commit { name, environment, body: &body, expected, claims, status: Shows(&status) };
+        let (status, thought) = (|| self.status(kept, plan, now), || self.thought_of(kept, plan));
+        let (status, thought) = (Shows(&status), Shows(&thought));
+        let commit = Commit { name, environment, body: &body, expected, claims, status, thought };
         let version = self.common.world.commit(commit).await?;
         kept.stored = Some(Stored { intent: record.intent.clone(), digest, essence, version, claims: claimed });
         Ok(())
@@ -361,6 +362,10 @@ impl<N: Noun> Keeper<N> {
         let spec = wanted.and_then(|wanted| N::spec(&wanted.spec));
         let view = Viewed { spec, wanted, seen: &kept.seen, plan, now };
         N::status(&view, report::common(&view))
+    }
+
+    fn thought_of(&self, kept: &Kept<N>, plan: &Plan) -> serde_json::Value {
+        serde_json::to_value(self.think(kept, plan)).unwrap_or_default()
     }
 
     /// Most passes look and find nothing new: that is seen without writing the record as JSON.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use claviger_config::{
     EnvironmentName, Kind, Moment, ObjectName, Reason,
-    admin::{ExplainedNext, ExplainedStep, HistoryEntry},
+    admin::{ExplainedNext, HistoryEntry, Thought},
     condition::CommonStatus,
     desired::Wanted,
 };
@@ -16,7 +16,7 @@ use crate::{
         decide,
         effect::{Effect, Terms},
         noun::{Noun, View, Viewed},
-        plan::Step,
+        plan::{Plan, Step},
         record::{Ask, Said},
     },
     report,
@@ -50,18 +50,10 @@ pub struct Shown {
 pub struct Explained {
     /// As it is shown.
     pub shown: Shown,
-    /// Why, in words.
-    pub message: String,
-    /// What to do.
-    pub fix: Vec<String>,
-    /// When waiting begins to cost.
-    pub hurts: Option<Moment>,
-    /// The way, step by step.
-    pub steps: Vec<ExplainedStep>,
-    /// What happened, newest first.
+    /// What happened, oldest first.
     pub history: Vec<HistoryEntry>,
-    /// What comes next.
-    pub next: Option<ExplainedNext>,
+    /// What is thought of it.
+    pub thought: Thought,
 }
 
 /// What a person's ask would lead to now.
@@ -124,22 +116,25 @@ impl<N: Noun> Keeper<N> {
     }
 
     fn explain(&self, kept: &Kept<N>) -> Explained {
-        let record = &kept.seen.record;
-        let held = record.trouble.as_ref().is_some_and(|trouble| trouble.holds(self.common.clock.now()));
-        let because = if held { "BackOff" } else { kept.plan.reason.word() }.to_owned();
-        Explained {
-            shown: self.show(kept),
-            message: kept.plan.message.clone(),
-            fix: kept.plan.fix.clone(),
-            hurts: kept.plan.hurts,
-            steps: N::steps(&self.view(kept)),
-            history: record.history.iter().rev().map(to_second).collect(),
-            next: kept.plan.next.map(|at| ExplainedNext { at: at.to_second(), because }),
+        let (history, thought) = (kept.seen.record.history.clone(), self.think(kept, &kept.plan));
+        Explained { shown: self.show(kept), history, thought }
+    }
+
+    pub(super) fn think(&self, kept: &Kept<N>, plan: &Plan) -> Thought {
+        let now = self.common.clock.now();
+        let held = kept.seen.record.trouble.as_ref().is_some_and(|trouble| trouble.holds(now));
+        let because = if held { "BackOff" } else { plan.reason.word() }.to_owned();
+        Thought {
+            message: plan.message.clone(),
+            fix: plan.fix.clone(),
+            hurts: plan.hurts,
+            steps: N::steps(&self.view(kept, plan)),
+            next: plan.next.map(|at| ExplainedNext { at: at.to_second(), because }),
         }
     }
 
     fn show(&self, kept: &Kept<N>) -> Shown {
-        let view = self.view(kept);
+        let view = self.view(kept, &kept.plan);
         let common = report::common(&view);
         Shown {
             wanted: kept.wanted.clone(),
@@ -154,10 +149,10 @@ impl<N: Noun> Keeper<N> {
         }
     }
 
-    fn view<'a>(&self, kept: &'a Kept<N>) -> Viewed<'a, N> {
+    pub(super) fn view<'a>(&self, kept: &'a Kept<N>, plan: &'a Plan) -> Viewed<'a, N> {
         let wanted = kept.wanted.as_deref();
         let spec = wanted.and_then(|wanted| N::spec(&wanted.spec));
-        Viewed { spec, wanted, seen: &kept.seen, plan: &kept.plan, now: self.common.clock.now() }
+        Viewed { spec, wanted, seen: &kept.seen, plan, now: self.common.clock.now() }
     }
 
     /// What an ask would lead to, without doing or writing anything; `None` while it is out on a pass, which may change that.
@@ -201,9 +196,4 @@ impl<N: Noun> Keeper<N> {
 fn behind(way: &[Terms], effect: &Effect) -> Vec<Terms> {
     let at = way.iter().position(|terms| terms.word == effect.terms().word);
     at.map_or_else(Vec::new, |at| way[at + 1..].to_vec())
-}
-
-/// As every instant is told.
-fn to_second(entry: &HistoryEntry) -> HistoryEntry {
-    HistoryEntry { at: entry.at.to_second(), ..entry.clone() }
 }

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What stands in it.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -19,6 +20,9 @@ pub(super) struct Kept {
     /// The document that was last accepted, JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) accepted: Option<String>,
+    /// What was thought of it: with this a reader of the object alone can explain it.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub(super) thought: Value,
 }
 
 impl Kept {
@@ -45,6 +49,7 @@ mod tests {
             claims: vec![("key".to_owned(), "arn".to_owned())],
             environment: Some("staging".to_owned()),
             accepted: None,
+            thought: serde_json::json!({ "steps": [] }),
         };
         assert_eq!(Kept::decode(&kept.encode()), Some(kept));
         for spoilt in ["", "AAAA", "not base64 at all", "e30"] {

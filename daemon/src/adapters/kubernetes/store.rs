@@ -132,7 +132,7 @@ impl StatusStore {
         let expected = commit.expected.map(|version| version.0);
         self.refuse_claimed(commit)?;
         let kept = self.kept(commit, expected.unwrap_or_default() + 1);
-        let status = with_record(commit.status.status(), &kept);
+        let status = with_record(commit.status.value(), &kept);
         for _ in 0..TRIES {
             match self.patch(commit.name, &held, &status).await {
                 Ok(object) => {
@@ -191,6 +191,7 @@ impl StatusStore {
             claims: commit.claims.iter().map(|(kind, value)| ((*kind).to_owned(), value.clone())).collect(),
             environment: commit.environment.map(ToString::to_string),
             accepted: self.memory().accepted.get(commit.name).cloned(),
+            thought: commit.thought.value(),
         }
     }
 

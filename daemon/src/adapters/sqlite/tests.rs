@@ -64,7 +64,7 @@ fn commit<'a>(
     claims: &'a [(&'static str, String)],
 ) -> Commit<'a> {
     let status = Shows(&|| serde_json::Value::Null);
-    Commit { name, environment, body: r#"{"a":1}"#, expected: expected.map(Version), claims, status }
+    Commit { name, environment, body: r#"{"a":1}"#, expected: expected.map(Version), claims, status, thought: status }
 }
 
 fn arn(value: &str) -> Vec<(&'static str, String)> {

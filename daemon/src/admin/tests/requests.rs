@@ -7,6 +7,7 @@ use axum::{
 use serde_json::json;
 
 use super::site::{Said, Site};
+use crate::serve::Peer;
 
 const SHOP: &str = "/v1/environments/production/hostnames/shop.customer.example";
 
@@ -35,6 +36,27 @@ async fn root_and_the_daemons_own_user_are_let_in_and_nobody_else() {
     is_error(&stranger, 403, "CLV-0701");
     assert!(stranger.text("message").contains(&format!("uid:{}", ours + 1)), "{}", stranger.body);
     is_error(&site.hear_from(None, ask("/v1/version")).await, 403, "CLV-0701");
+}
+
+#[tokio::test]
+async fn whoever_comes_by_a_port_forward_is_let_in_and_a_web_page_is_not() {
+    let site = Site::new();
+    let ask = |host: &str| Request::get("/v1/status").header("host", host).body(Body::empty()).unwrap();
+    for host in ["127.0.0.1:9465", "localhost:18080", "LOCALHOST", "[::1]:9465", "127.0.0.1"] {
+        assert_eq!(site.hear_by(Peer::Forwarded, ask(host)).await.status, StatusCode::OK, "{host}");
+    }
+    for host in ["rebound.example:9465", "127.0.0.1.rebound.example", "localhost.rebound.example", "10.0.0.1:9465", ""]
+    {
+        is_error(&site.hear_by(Peer::Forwarded, ask(host)).await, 403, "CLV-0711");
+    }
+    let nameless = Request::get("/v1/status").body(Body::empty()).unwrap();
+    is_error(&site.hear_by(Peer::Forwarded, nameless).await, 403, "CLV-0711");
+    for origin in ["https://elsewhere.example", "null", "http://localhost:9465"] {
+        let mut page = put(SHOP, "application/json", r#"{"tenant":"t"}"#);
+        page.headers_mut().insert("host", "localhost:9465".parse().unwrap());
+        page.headers_mut().insert("origin", origin.parse().unwrap());
+        is_error(&site.hear_by(Peer::Forwarded, page).await, 403, "CLV-0711");
+    }
 }
 
 #[tokio::test]

@@ -284,7 +284,11 @@ impl Site {
     }
 
     pub(super) async fn hear_from(&self, uid: Option<u32>, request: Request<Body>) -> Said {
-        let router = self.router.clone().layer(Extension(Peer { uid }));
+        self.hear_by(Peer::User(uid), request).await
+    }
+
+    pub(super) async fn hear_by(&self, peer: Peer, request: Request<Body>) -> Said {
+        let router = self.router.clone().layer(Extension(peer));
         let response = router.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
