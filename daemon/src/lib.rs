@@ -17,6 +17,7 @@ pub mod journal;
 pub mod layers;
 pub mod ledger;
 pub mod origin;
+pub mod passwords;
 pub mod serve;
 pub mod shared;
 pub mod sight;

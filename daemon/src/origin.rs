@@ -18,6 +18,7 @@ use crate::{
         kubernetes::{self, Cluster, Events, Ingresses, Leader, Objects, StatusStore},
         sqlite::SqliteStore,
     },
+    passwords::Passwords,
     shared::Shared,
     source::{Changed, Documents},
     start::StartError,
@@ -43,6 +44,7 @@ pub struct InCluster {
     pub events: Events,
     ingresses: Ingresses,
     secrets: Mutex<BTreeMap<Namespace, JoinHandle<()>>>,
+    passwords: Passwords,
 }
 
 /// How long the first reading waits for every kind to be listed; what is missing then counts as not readable.
@@ -116,7 +118,7 @@ impl InCluster {
         let records = Arc::new(StatusStore::new(cluster.clone(), Arc::clone(&objects), below, clock));
         let events = Events::start(&cluster, Arc::clone(&objects), instance.to_owned());
         let ingresses = Ingresses::new(&cluster, &objects, &events);
-        Ok(Self { cluster, objects, records, events, ingresses, secrets: Mutex::default() })
+        Ok(Self { cluster, objects, records, events, ingresses, secrets: Mutex::default(), passwords: Passwords::default() })
     }
 
     /// Stands for election.
@@ -161,6 +163,7 @@ impl InCluster {
     /// Watches what certificates go to and what asks for them, in every namespace that an environment claims, and in no other.
     pub fn watch_claimed(&self, shared: &Arc<Shared>) {
         self.watch_secrets(shared);
+        self.passwords.watch(&self.cluster, shared);
         let environments = shared.documents.environments();
         self.ingresses.watch(environments.iter().flat_map(|at| &at.spec.namespaces));
     }

@@ -7,10 +7,12 @@
 mod events;
 mod fault;
 mod ingress;
+mod keystores;
 mod lease;
 mod objects;
 mod outlet;
 mod record;
+mod secret;
 mod store;
 mod vault;
 mod watch;
@@ -38,7 +40,7 @@ pub use self::{
     outlet::{Outlets, SecretOutlet},
     store::StatusStore,
     vault::AccountSecrets,
-    watch::{refresh, watch_all, watch_secrets},
+    watch::{refresh, watch_all, watch_secret, watch_secrets},
 };
 
 use crate::adapters::aside::Secrets;
