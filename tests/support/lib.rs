@@ -18,6 +18,7 @@ mod canary;
 mod challenge_dns;
 mod client;
 pub mod documents;
+pub mod keystores;
 mod kubernetes;
 pub mod openssl;
 mod pebble;
