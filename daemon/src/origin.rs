@@ -118,7 +118,15 @@ impl InCluster {
         let records = Arc::new(StatusStore::new(cluster.clone(), Arc::clone(&objects), below, clock));
         let events = Events::start(&cluster, Arc::clone(&objects), instance.to_owned());
         let ingresses = Ingresses::new(&cluster, &objects, &events);
-        Ok(Self { cluster, objects, records, events, ingresses, secrets: Mutex::default(), passwords: Passwords::default() })
+        Ok(Self {
+            cluster,
+            objects,
+            records,
+            events,
+            ingresses,
+            secrets: Mutex::default(),
+            passwords: Passwords::default(),
+        })
     }
 
     /// Stands for election.

@@ -92,7 +92,7 @@ impl SecretOutlet {
         let fingerprint = fingerprint.clone();
         Ok(match keystores::look(&self.secrets, target, &held, pair).await? {
             Standing::Lacking => OutletSeen::Bare { fingerprint },
-            Standing::Locked(failure) => OutletSeen::Locked { fingerprint, failure },
+            Standing::Locked(failure) => OutletSeen::Locked { fingerprint, failure: Box::new(failure) },
             Standing::Whole => seen,
         })
     }
@@ -183,7 +183,8 @@ fn dressed(metadata: &ObjectMeta, field: &str, found: Option<&BTreeMap<String, S
 
 /// Whether there is no keystore of ours that the document no longer names.
 fn holds_no_more(metadata: &ObjectMeta, target: &SecretTarget) -> bool {
-    let asked = |name: &str| FIELDS.contains(&name) || target.keystores.iter().any(|keystore| keystore.name.as_str() == name);
+    let asked =
+        |name: &str| FIELDS.contains(&name) || target.keystores.iter().any(|keystore| keystore.name.as_str() == name);
     applied(metadata).filter_map(|fields| fields["f:data"].as_object()).flat_map(names).all(asked)
 }
 
@@ -239,7 +240,8 @@ mod tests {
 
     #[test]
     fn a_keystore_that_the_document_no_longer_names_is_one_too_many() {
-        let entry = |fields: Value| json!([{ "manager": MANAGER, "operation": "Apply", "fieldsV1": { "f:data": fields } }]);
+        let entry =
+            |fields: Value| json!([{ "manager": MANAGER, "operation": "Apply", "fieldsV1": { "f:data": fields } }]);
         let metadata = |fields: Value| serde_json::from_value(json!({ "managedFields": entry(fields) })).unwrap();
         let own = json!({ ".": {}, "f:tls.key": {}, "f:tls.crt": {}, "f:ca.crt": {} });
         assert!(holds_no_more(&metadata(own), &target(&[])));

@@ -95,7 +95,7 @@ pub(super) fn about(seen: &mut S, step: &Step) {
 
 pub(super) fn looked(seen: &mut S, outlet: Name, held: OutletSeen, now: Moment) {
     match &held {
-        OutletSeen::Locked { failure, .. } => seen.facts.unreadable.insert(outlet.clone(), failure.clone()),
+        OutletSeen::Locked { failure, .. } => seen.facts.unreadable.insert(outlet.clone(), (**failure).clone()),
         _ => seen.facts.unreadable.remove(&outlet),
     };
     seen.facts.outlets_at.insert(outlet.clone(), now);

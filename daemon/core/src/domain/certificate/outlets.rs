@@ -23,7 +23,14 @@ fn target(certificate: &ObjectName, outlet: &Outlet) -> Option<OutletTarget> {
         let (name, certificate) = (secret.name.clone(), certificate.name.clone());
         let (labels, annotations) = (secret.labels.clone(), secret.annotations.clone());
         let keystores = secret.keystores.clone();
-        Some(OutletPlace::Secret(SecretTarget { namespace, name, certificate, labels, annotations, keystores }))
+        Some(OutletPlace::Secret(Box::new(SecretTarget {
+            namespace,
+            name,
+            certificate,
+            labels,
+            annotations,
+            keystores,
+        })))
     };
     Some(OutletTarget { name: outlet.name.clone(), place: files.or_else(secret)? })
 }
@@ -45,7 +52,8 @@ pub(super) fn holds(view: &V<'_>, outlet: &Name, issued: &Issued) -> bool {
     let fingerprint = &issued.chain.fingerprint;
     let Some(delivered) = view.seen.record.memory.outlets.get(outlet) else { return false };
     let held = view.seen.facts.outlets.get(outlet);
-    let locked = |held: &OutletSeen| matches!(held, OutletSeen::Locked { fingerprint: held, .. } if held == fingerprint);
+    let locked =
+        |held: &OutletSeen| matches!(held, OutletSeen::Locked { fingerprint: held, .. } if held == fingerprint);
     held.map_or(delivered.fingerprint == *fingerprint, |held| is(held, fingerprint) || locked(held))
 }
 

@@ -54,7 +54,7 @@ pub enum OutletPlace {
     /// Files in one folder.
     Files(FilesOutlet),
     /// A Kubernetes Secret.
-    Secret(SecretTarget),
+    Secret(Box<SecretTarget>),
 }
 
 /// A Kubernetes Secret.
@@ -120,7 +120,7 @@ pub enum OutletSeen {
         /// SHA-256 over the leaf certificate, lower hexadecimal.
         fingerprint: String,
         /// What is missing.
-        failure: Failure,
+        failure: Box<Failure>,
     },
     /// A certificate and a key that belong together.
     Pair {

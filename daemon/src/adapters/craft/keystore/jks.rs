@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::{KeystoreFault, Pair, alias};
 
+#[expect(clippy::disallowed_methods, reason = "a salt is drawn here, in an adapter")]
 pub(super) fn make(keystore: &Keystore, password: &str, pair: &Pair) -> Result<Vec<u8>, KeystoreFault> {
     let mut salt = Salt::default();
     rand::fill(&mut salt).map_err(|_| KeystoreFault::Salt)?;

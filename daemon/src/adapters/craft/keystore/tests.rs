@@ -1,7 +1,7 @@
 use std::io::Cursor;
 
-use claviger_config::{KeyAlgorithm, certificate::KeystorePassword};
 use ::jks::KeyStore;
+use claviger_config::{KeyAlgorithm, certificate::KeystorePassword};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use super::*;
@@ -34,9 +34,10 @@ fn keystore(format: KeystoreFormat, holds: KeystoreContent) -> Keystore {
 #[test]
 fn what_was_made_is_known_again_and_nothing_else_is() {
     let (pair, other) = (a_pair(KeyAlgorithm::EcdsaP256), a_pair(KeyAlgorithm::EcdsaP256));
-    for (format, holds) in FORMATS.into_iter().flat_map(|format| {
-        [KeystoreContent::Identity, KeystoreContent::Trust].map(|holds| (format, holds))
-    }) {
+    for (format, holds) in FORMATS
+        .into_iter()
+        .flat_map(|format| [KeystoreContent::Identity, KeystoreContent::Trust].map(|holds| (format, holds)))
+    {
         let wanted = keystore(format, holds);
         let made = make(&wanted, PASSWORD, &pair).unwrap();
         let opens = |wanted: &Keystore, password, pair| is(wanted, password, pair, &made);

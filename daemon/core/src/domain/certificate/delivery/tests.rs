@@ -154,7 +154,7 @@ fn with_keystore(given: Given<Certificate>) -> Given<Certificate> {
 }
 
 fn locked(key: &str) -> OutletSeen {
-    let failure = Failure::new(Reason::KeystorePasswordMissing, "there is no secret").fix("create it");
+    let failure = Box::new(Failure::new(Reason::KeystorePasswordMissing, "there is no secret").fix("create it"));
     OutletSeen::Locked { fingerprint: format!("leaf-{key}"), failure }
 }
 
