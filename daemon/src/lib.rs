@@ -13,6 +13,7 @@ pub mod commands;
 pub mod dev;
 pub mod drive;
 pub mod fleet;
+pub mod inventory;
 pub mod journal;
 pub mod layers;
 pub mod ledger;

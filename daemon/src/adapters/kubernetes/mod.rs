@@ -4,6 +4,7 @@
 //! What the API server stores is truth for the documents and memory for everything else: with every status wiped, claviger finds its
 //! way again by the Secrets, KMS and the edge.
 
+mod discovery;
 mod events;
 mod fault;
 mod ingress;
@@ -33,6 +34,7 @@ use kube::{
 use zeroize::Zeroizing;
 
 pub use self::{
+    discovery::{Discovery, Found, Known},
     events::Events,
     ingress::Ingresses,
     lease::{Leader, lead},
