@@ -69,6 +69,7 @@ resolvers: {{ toJson . }}
 {{- with $endpoints }}
 endpoints: {{ toJson . }}
 {{- end }}
+discovery: { secrets: {{ .Values.discovery.secrets }} }
 admin: { listen: "unix:/run/claviger/admin.sock" }
 metrics: { listen: {{ printf "%s:%d" .Values.metrics.address (int .Values.metrics.port) | quote }} }
 log: { format: {{ .Values.settings.log.format }} }
