@@ -27,6 +27,7 @@ mod memory;
 mod operator;
 mod operator_chart;
 mod operator_ingress;
+mod operator_inventory;
 mod operator_keystores;
 mod operator_outlet;
 mod peers;

@@ -240,7 +240,9 @@ mod tests {
     #[test]
     fn what_is_gone_after_a_list_or_with_its_namespace_is_forgotten() {
         let found = Found::default();
-        ["one", "two"].map(|name| found.put(&staging(), &metadata(name, name, "1")));
+        for name in ["one", "two"] {
+            found.put(&staging(), &metadata(name, name, "1"));
+        }
         found.put(&"other".parse().unwrap(), &metadata("three", "c", "1"));
         found.keep(&staging(), &["two".parse().unwrap()].into());
         assert_eq!(found.all().len(), 2);
