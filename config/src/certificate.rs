@@ -137,6 +137,78 @@ pub struct SecretOutlet {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("x-keys-format" = "metadata-key", "x-values-format" = "free-text"))]
     pub annotations: BTreeMap<String, String>,
+    /// Keystores in it, beside `tls.key`, `tls.crt` and `ca.crt`. Optional: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub keystores: Vec<Keystore>,
+}
+
+/// A field of the Secret that holds the same as one file with a password, for programs that read no PEM.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Keystore {
+    /// The field, for example `keystore.p12`, `truststore.jks`.
+    #[schemars(extend("format" = "keystore-name"))]
+    pub name: Name,
+    /// Its format.
+    pub format: KeystoreFormat,
+    /// What is in it. Optional: `identity`.
+    #[serde(default)]
+    pub holds: KeystoreContent,
+    /// The entry's name in it. Optional: `certificate`, and `ca` for what is trusted; the second of those is `ca-2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<Name>,
+    /// Where its password stands: in a Secret of the certificate's own namespace.
+    pub password: KeystorePassword,
+}
+
+impl Keystore {
+    /// The name of its first entry.
+    pub fn alias(&self) -> &str {
+        let usual = match self.holds {
+            KeystoreContent::Identity => "certificate",
+            KeystoreContent::Trust => "ca",
+        };
+        self.alias.as_ref().map_or(usual, Name::as_str)
+    }
+}
+
+/// Formats of keystores.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum KeystoreFormat {
+    /// Sun's own format, protected by SHA-1 alone: for what reads nothing else. Java 8u301 and later reads `pkcs12`.
+    #[serde(rename = "jks")]
+    Jks,
+    /// PKCS#12 (RFC 7292): AES-256-CBC by PBES2, HMAC-SHA-256.
+    #[serde(rename = "pkcs12")]
+    Pkcs12,
+    /// PKCS#12 with three-key triple DES and HMAC-SHA-1: for what reads nothing newer.
+    #[serde(rename = "pkcs12-legacy")]
+    Pkcs12Legacy,
+}
+
+/// What a keystore holds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum KeystoreContent {
+    /// The private key and its chain: a key store.
+    #[default]
+    #[serde(rename = "identity")]
+    Identity,
+    /// The certificates of `ca.crt` as trusted ones: a trust store.
+    #[serde(rename = "trust")]
+    Trust,
+}
+
+/// Where the password of a keystore stands; never the password itself.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-secret-reference" = true))]
+pub struct KeystorePassword {
+    /// A Secret in the certificate's own namespace.
+    pub name: Name,
+    /// The key in it. What stands there is the password as it is, also a line end.
+    #[schemars(extend("format" = "secret-key"))]
+    pub key: String,
 }
 
 /// What was issued.

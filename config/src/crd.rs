@@ -203,12 +203,16 @@ fn structural(schema: &Value, definitions: &Value) -> Value {
                 made.insert(key.clone(), structural(value, definitions))
             }
             "items" => made.insert(key.clone(), structural(value, definitions)),
-            "format" => limits(value).and_then(|limits| {
+            "format" if value != "keystore-name" => limits(value).and_then(|limits| {
                 made.extend(limits);
                 None
             }),
             "enum" | "maximum" | "maxItems" | "maxLength" | "minimum" | "minItems" | "minLength" | "pattern"
             | "required" => made.insert(key.clone(), value.clone()),
+            "format" if value == "keystore-name" => {
+                made.extend(limits(&"name".into()).unwrap_or_default());
+                made.insert("x-kubernetes-validations".to_owned(), not_there_already())
+            }
             "x-keys-format" if value == "metadata-key" => {
                 made.insert("x-kubernetes-validations".to_owned(), not_our_own())
             }
@@ -273,6 +277,14 @@ fn not_our_own() -> Value {
     json!([{
         "rule": "self.all(key, !key.startsWith('claviger.dev/') && key != 'app.kubernetes.io/managed-by')",
         "message": "keys below `claviger.dev/` and `app.kubernetes.io/managed-by` are claviger's own: remove them",
+    }])
+}
+
+/// Fields that every Secret of ours has: the same as the format `keystore-name`.
+fn not_there_already() -> Value {
+    json!([{
+        "rule": "!(self in ['tls.key', 'tls.crt', 'ca.crt'])",
+        "message": "`tls.key`, `tls.crt` and `ca.crt` are there already: write a name of its own",
     }])
 }
 
@@ -398,6 +410,7 @@ mod tests {
             assert_eq!(key(Kind::Environment, path), json!(["name"]), "{path}");
         }
         assert_eq!(key(Kind::TlsCertificate, ".spec.outlets"), json!(["name"]));
+        assert_eq!(key(Kind::TlsCertificate, ".spec.outlets[].secret.keystores"), json!(["name"]));
         assert_eq!(key(Kind::KmsKey, ".status.conditions"), json!(["type"]));
         assert_eq!(key(Kind::CustomHostname, ".status.records"), Value::Null, "two records may have one name");
     }

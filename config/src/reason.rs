@@ -118,6 +118,7 @@ reasons! {
     KeyPendingDeletion,    Operator, "somebody scheduled the key for deletion; cancel that before the date in the message";
     KeyReady,              Nobody, "the key exists as the document asks";
     KeyUnavailable,        Operator, "the key is gone or cannot be used; claviger never makes a replacement";
+    KeystorePasswordMissing, Operator, "the password of a keystore is not where the document says; key and certificate are delivered without it";
     KmsDenied,             Operator, "AWS denies the call; the action, role and key are in the message";
     KmsLimitExceeded,      Operator, "a hard limit of AWS KMS is reached; trying again cannot help";
     KmsRefused,            Operator, "AWS KMS refuses the request; its words are in the message";

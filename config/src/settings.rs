@@ -42,6 +42,9 @@ pub struct Settings {
     /// Addresses of VPC endpoints and emulators. Optional: the vendors' own.
     #[serde(default)]
     pub endpoints: Endpoints,
+    /// What is looked for beside what the documents name. Optional.
+    #[serde(default)]
+    pub discovery: Discovery,
     /// The admin API. Optional: `unix:./admin.sock`.
     #[serde(default = "default_admin")]
     pub admin: AdminListen,
@@ -162,6 +165,26 @@ pub struct Endpoints {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "endpoint-url"))]
     pub cloudflare: Option<String>,
+}
+
+/// What is looked for beside what the documents name.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Discovery {
+    /// In a cluster: TLS Secrets of others in the namespaces that environments claim. Of each, the certificate is read and its facts are
+    /// kept; the private key beside it is thrown away unread. Optional: `true`.
+    #[serde(default = "yes")]
+    pub secrets: bool,
+}
+
+impl Default for Discovery {
+    fn default() -> Self {
+        Self { secrets: true }
+    }
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// What the log looks like.

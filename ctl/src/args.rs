@@ -188,6 +188,9 @@ Example:
     /// All keys: state, age, last and next rotation
     #[command(after_help = "Example:\n  clavigerctl keys -e production")]
     Keys,
+    /// Certificates that claviger did not issue, and when they end
+    #[command(after_help = "Example:\n  clavigerctl inventory -e staging -o wide")]
+    Inventory,
     /// The audit journal
     #[command(arg_required_else_help = true, disable_help_subcommand = true)]
     #[command(after_help = "Example:\n  clavigerctl audit verify state/audit.jsonl")]

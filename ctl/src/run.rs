@@ -46,6 +46,7 @@ async fn act(arguments: &Arguments, printer: &mut Printer) -> Result<Exit, Failu
         Command::Explain(object) => commands::explain::run(&fleet, printer, object).await,
         Command::Get(get) => commands::get::run(&fleet, printer, get).await,
         Command::Hostname(hostname) => commands::hostname::run(&fleet, printer, hostname).await,
+        Command::Inventory => commands::inventory::run(&fleet, printer).await,
         Command::Keys => commands::keys::run(&fleet, printer).await,
         Command::Plan(plan) => commands::plan::run(&fleet, printer, plan).await,
         Command::Renew(renew) => commands::renew::run(&fleet, printer, renew).await,

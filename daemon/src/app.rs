@@ -93,7 +93,9 @@ impl App {
         let records = wiring::records(&parts);
         let driver = Driver::new(Arc::clone(&fleet), Arc::clone(&documents), Arc::clone(&clock), Arc::clone(&metrics));
         let objects = origin.cluster().map(|at| Arc::clone(&at.objects));
-        let shared = Arc::new(Shared { clock, documents, driver, fleet, journal, metrics, store, records, objects });
+        let found = origin.cluster().and_then(|at| Some(Arc::clone(at.discovery.as_ref()?.found())));
+        let shared =
+            Arc::new(Shared { clock, documents, driver, fleet, journal, metrics, store, records, objects, found });
         remember(&origin, &shared, Changed { claims: true, ..changed }).await;
         let stop = CancellationToken::new();
         let addresses = listen(&settings, base, &shared, &stop).await?;
@@ -113,7 +115,9 @@ async fn origin(
     instance: &str,
 ) -> Result<Origin, StartError> {
     if settings.source.kubernetes.is_some() {
-        return Ok(Origin::Cluster(Arc::new(InCluster::start(store, clock, instance).await?)));
+        return Ok(Origin::Cluster(Arc::new(
+            InCluster::start(store, clock, instance, settings.discovery.secrets).await?,
+        )));
     }
     let folder = base.join(settings.source.directory.as_deref().unwrap_or_default());
     let changes = Watch::start(&folder); // before the first reading, so that nothing falls between the two

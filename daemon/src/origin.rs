@@ -15,9 +15,10 @@ use crate::{
     adapters::{
         clock::Pace,
         directory::{self, Watch},
-        kubernetes::{self, Cluster, Events, Ingresses, Leader, Objects, StatusStore},
+        kubernetes::{self, Cluster, Discovery, Events, Ingresses, Leader, Objects, StatusStore},
         sqlite::SqliteStore,
     },
+    passwords::Passwords,
     shared::Shared,
     source::{Changed, Documents},
     start::StartError,
@@ -42,7 +43,10 @@ pub struct InCluster {
     /// Events.
     pub events: Events,
     ingresses: Ingresses,
+    /// What looks for the TLS Secrets of others; absent when the settings do not want it.
+    pub discovery: Option<Discovery>,
     secrets: Mutex<BTreeMap<Namespace, JoinHandle<()>>>,
+    passwords: Passwords,
 }
 
 /// How long the first reading waits for every kind to be listed; what is missing then counts as not readable.
@@ -96,7 +100,12 @@ impl InCluster {
     ///
     /// # Errors
     /// When no cluster is known.
-    pub async fn start(store: &Arc<SqliteStore>, clock: &Arc<dyn Pace>, instance: &str) -> Result<Self, StartError> {
+    pub async fn start(
+        store: &Arc<SqliteStore>,
+        clock: &Arc<dyn Pace>,
+        instance: &str,
+        looks: bool,
+    ) -> Result<Self, StartError> {
         let cluster = Cluster::connect().await.map_err(|why| StartError::part("the operator", &why))?;
         let objects = Arc::new(Objects::default());
         kubernetes::watch_all(&cluster, &objects);
@@ -116,7 +125,17 @@ impl InCluster {
         let records = Arc::new(StatusStore::new(cluster.clone(), Arc::clone(&objects), below, clock));
         let events = Events::start(&cluster, Arc::clone(&objects), instance.to_owned());
         let ingresses = Ingresses::new(&cluster, &objects, &events);
-        Ok(Self { cluster, objects, records, events, ingresses, secrets: Mutex::default() })
+        let discovery = looks.then(|| Discovery::new(&cluster));
+        Ok(Self {
+            discovery,
+            cluster,
+            objects,
+            records,
+            events,
+            ingresses,
+            secrets: Mutex::default(),
+            passwords: Passwords::default(),
+        })
     }
 
     /// Stands for election.
@@ -161,8 +180,13 @@ impl InCluster {
     /// Watches what certificates go to and what asks for them, in every namespace that an environment claims, and in no other.
     pub fn watch_claimed(&self, shared: &Arc<Shared>) {
         self.watch_secrets(shared);
+        self.passwords.watch(&self.cluster, shared);
         let environments = shared.documents.environments();
-        self.ingresses.watch(environments.iter().flat_map(|at| &at.spec.namespaces));
+        let claimed = || environments.iter().flat_map(|at| &at.spec.namespaces);
+        self.ingresses.watch(claimed());
+        if let Some(discovery) = &self.discovery {
+            discovery.watch(claimed());
+        }
     }
 
     /// Watches the Secrets that claviger made.

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use claviger_core::ports::Store;
 
 use crate::{
-    adapters::{clock::Pace, kubernetes::Objects, sqlite::SqliteStore},
+    adapters::{
+        clock::Pace,
+        kubernetes::{Found, Objects},
+        sqlite::SqliteStore,
+    },
     drive::Driver,
     fleet::Fleet,
     journal::Journal,
@@ -33,4 +37,6 @@ pub struct Shared {
     pub records: Arc<dyn Store>,
     /// The custom resources, in a cluster.
     pub objects: Option<Arc<Objects>>,
+    /// The TLS Secrets of others, in a cluster and where they are looked for.
+    pub found: Option<Arc<Found>>,
 }

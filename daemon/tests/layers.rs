@@ -45,6 +45,7 @@ const VENDORS: &[&str] = &[
     "k8s_openapi",
     "kube",
     "kube_lease_manager",
+    "p12_keystore",
     "rcgen",
     "rusqlite",
     "x509_parser",

@@ -28,6 +28,8 @@ mod operator;
 mod operator_chart;
 mod operator_ctl;
 mod operator_ingress;
+mod operator_inventory;
+mod operator_keystores;
 mod operator_outlet;
 mod peers;
 mod rejection;

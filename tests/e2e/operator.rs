@@ -173,7 +173,7 @@ async fn a_start_on_what_is_in_order_writes_nothing() -> Result<()> {
 }
 
 /// Whether the daemon has made up its mind about everything.
-async fn looked_at(cluster: &Cluster) -> bool {
+pub(crate) async fn looked_at(cluster: &Cluster) -> bool {
     let status = cluster.ground.site.ctl_json(&["status"]).unwrap_or_default();
     let totals = status["totals"].as_array().cloned().unwrap_or_default();
     totals.len() == 3 && totals.iter().all(|total| total["ready"] == 1)

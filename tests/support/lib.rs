@@ -19,6 +19,7 @@ mod canary;
 mod challenge_dns;
 mod client;
 pub mod documents;
+pub mod keystores;
 mod kubernetes;
 pub mod openssl;
 mod pebble;

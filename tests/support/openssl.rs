@@ -1,6 +1,9 @@
 //! What OpenSSL says to certificates and keys.
 
-use std::process::{Command, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -35,6 +38,13 @@ pub fn describe(certificate: &str) -> Result<String> {
     let scratch = Scratch::new("openssl")?;
     let file = scratch.write("certificate.pem", certificate)?;
     run(Command::new(tools::openssl()?).args(["x509", "-noout", "-text", "-in"]).arg(file))
+}
+
+/// What a PKCS#12 file holds, as PEM with words around it.
+pub fn pkcs12(file: &Path, password: &str) -> Result<String> {
+    let mut command = Command::new(tools::openssl()?);
+    command.args(["pkcs12", "-noenc", "-passin", "env:PASSWORD", "-in"]).arg(file).env("PASSWORD", password);
+    run(&mut command)
 }
 
 fn run(command: &mut Command) -> Result<String> {

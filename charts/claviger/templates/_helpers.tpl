@@ -74,6 +74,7 @@ admin:
 {{- if .Values.admin.portForward }}
   portForward: {{ printf "127.0.0.1:%d" (int .Values.admin.port) | quote }}
 {{- end }}
+discovery: { secrets: {{ .Values.discovery.secrets }} }
 metrics: { listen: {{ printf "%s:%d" .Values.metrics.address (int .Values.metrics.port) | quote }} }
 log: { format: {{ .Values.settings.log.format }} }
 {{- end -}}

@@ -4,6 +4,7 @@ mod explanation;
 mod finding;
 mod fleet;
 mod hostname;
+mod inventory;
 mod plan;
 mod resource;
 
@@ -18,6 +19,7 @@ pub use self::{
     finding::Finding,
     fleet::{AttentionView, DocumentsView, FleetStatus, SourceView, Total},
     hostname::{HostnameChange, HostnameRequest, HostnameView},
+    inventory::{DiscoveredCertificate, DiscoveredFinding, DiscoveredProblem, DiscoveredState, DiscoveredView},
     plan::{ExecuteRequest, PlanCost, PlanRequest, PlanView, Verb},
     resource::{List, Metadata, Resource},
 };

@@ -42,6 +42,7 @@ const FORMATS: &[(&str, Check)] = &[
     ("file-mode", file_mode),
     (FREE, |_| Ok(())),
     ("issuer-name", |text| parsed(text.parse::<IssuerName>(), label_for)),
+    ("keystore-name", keystore_name),
     ("label-value", label_value),
     ("listen-address", listen_address),
     ("mailto", mailto),
@@ -267,6 +268,13 @@ fn file_mode(text: &str) -> Result<(), Refused> {
 }
 
 /// <https://kubernetes.io/docs/concepts/configuration/secret/>: letters, digits, `-`, `_` and `.`.
+fn keystore_name(text: &str) -> Result<(), Refused> {
+    if ["tls.key", "tls.crt", "ca.crt"].contains(&text) {
+        return when(false, "a name of its own: `tls.key`, `tls.crt` and `ca.crt` are there already");
+    }
+    parsed(text.parse::<Name>(), name_for)
+}
+
 fn secret_key(text: &str) -> Result<(), Refused> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     when((1..=253).contains(&text.len()) && text.bytes().all(allowed), "1 to 253 letters, digits, `-`, `_` and `.`")

@@ -114,7 +114,8 @@ impl Reading<'_> {
         let Some(schema) = schema.as_object() else { return Shape::Any };
         if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
             let name = target.strip_prefix("#/$defs/").unwrap_or(target);
-            return self.definitions.get(name).map_or(Shape::Any, |definition| self.shape(definition));
+            let shape = self.definitions.get(name).map_or(Shape::Any, |definition| self.shape(definition));
+            return with_format(shape, text(schema, "format"));
         }
         if let Some(words) = words(schema) {
             return Shape::Word(words);

@@ -44,7 +44,7 @@ impl Walk<'_> {
             (Value::Map(entries), Shape::Map { values, keys }) => self.map(entries, values, keys.as_deref()),
             (Value::Map(_), Shape::Object(object)) => self.object(node, object),
             (Value::Scalar(scalar), _) => self.scalar(node.at, scalar, shape),
-            (_, Shape::Object(object)) if object.secret_reference => self.secret_inline(node.at),
+            (_, Shape::Object(object)) if object.secret_reference => self.secret_inline(node.at, object),
             (Value::List(_) | Value::Map(_), _) => self.wrong_type(node, shape),
         }
     }
@@ -137,7 +137,7 @@ impl Walk<'_> {
         let free: Vec<&str> = object.names().filter(|name| node.field(name).is_none()).collect();
         let meant = nearest(&entry.key, free.iter().copied()).map(str::to_owned);
         if object.secret_reference && meant.is_none() {
-            self.secret_inline(entry.at);
+            self.secret_inline(entry.at, object);
             return None;
         }
         if self.path.is_empty() && entry.key == "status" {
@@ -177,7 +177,7 @@ impl Walk<'_> {
             (Shape::Text { format, length }, Meaning::Text) => self.text(at, &scalar.text, format.as_deref(), *length),
             (Shape::Word(words), Meaning::Text) => self.word(at, &scalar.text, words),
             (Shape::Text { .. } | Shape::Word(_), meaning) => self.unquoted(at, scalar, &meaning, shape),
-            (Shape::Object(object), _) if object.secret_reference => self.secret_inline(at),
+            (Shape::Object(object), _) if object.secret_reference => self.secret_inline(at, object),
             _ => self.wrong_type(&Node { at, value: Value::Scalar(scalar.clone()) }, shape),
         }
     }
@@ -257,9 +257,16 @@ impl Walk<'_> {
         });
     }
 
-    fn secret_inline(&mut self, at: At) {
+    fn secret_inline(&mut self, at: At, object: &Object) {
         let finding = Code::SecretInline.at(&at.of(self.file), &[("within", &self.within())]);
-        self.findings.push(finding.accepts(["{ file: NAME }"]));
+        self.findings.push(match object.field("file") {
+            Some(_) => finding.accepts(["{ file: NAME }"]),
+            None => {
+                let fix = "change the secret, because it has been in a document; then put it in a Secret beside the certificate \
+                           and write `{ name: SECRET, key: KEY }`";
+                finding.accepts(["{ name: SECRET, key: KEY }"]).fixed_by(fix)
+            }
+        });
     }
 
     fn out_of_range(&mut self, at: At, found: &str, bounds: Bounds, of: &str) {
@@ -312,6 +319,7 @@ fn elsewhere(field: &str) -> Option<&'static str> {
         "renewBefore" | "duration" => {
             "remove it: claviger plans renewals from the CA's own information and the lifetime"
         }
+        "keystores" => "remove it: keystores are fields of a Secret, write them below `secret`",
         "<<" => "write the fields out: documents are not merged",
         "uid" | "resourceVersion" | "generation" | "creationTimestamp" | "managedFields" => {
             "remove it: the API server writes it, a document does not"

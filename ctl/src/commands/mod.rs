@@ -6,6 +6,7 @@ pub(crate) mod completion;
 pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod hostname;
+pub(crate) mod inventory;
 pub(crate) mod keys;
 pub(crate) mod plan;
 pub(crate) mod renew;

@@ -3,8 +3,8 @@
 use claviger_config::{
     EnvironmentName, Kind, Name, Namespace, ObjectName,
     admin::{
-        ErrorView, ExecuteRequest, Explanation, FleetStatus, HostnameRequest, HostnameView, List, Metadata,
-        PlanRequest, PlanView, Resource, VersionView,
+        DiscoveredView, ErrorView, ExecuteRequest, Explanation, FleetStatus, HostnameRequest, HostnameView, List,
+        Metadata, PlanRequest, PlanView, Resource, VersionView,
     },
     certificate::{TlsCertificateSpec, TlsCertificateStatus},
     environment::{EnvironmentSpec, EnvironmentStatus},
@@ -67,8 +67,14 @@ impl World {
             (method, ["environments", environment, "hostnames", rest @ ..]) => {
                 self.hostname(method, environment, rest, query, body, look)
             }
+            ("GET", ["environments", environment, "inventory"]) => fine(&List::whole(self.inventory(environment))),
             _ => refuse(404, "CLV-0801", "there is nothing at this path", path, "read the API's description"),
         }
+    }
+
+    fn inventory(&self, environment: &str) -> Vec<DiscoveredView> {
+        let all = if self.name == "calm" { Vec::new() } else { inventory() };
+        all.into_iter().filter(|view| view.environment.as_str() == environment).collect()
     }
 
     fn of_kind(&self, kind: &str) -> Vec<Resource> {
@@ -321,6 +327,41 @@ fn environments() -> Vec<Resource> {
         resource(Kind::Environment, "production", production, &status),
         resource(Kind::Environment, "staging", staging, &status),
     ]
+}
+
+fn inventory() -> Vec<DiscoveredView> {
+    let certificate = |names: &[&str], begins: &str, ends: &str| {
+        json!({
+            "names": names, "issuer": "CN=Somebody's CA", "serial": "04ab", "spkiSha256": "9f00",
+            "notBefore": begins, "notAfter": ends,
+        })
+    };
+    let unowned = json!({
+        "name": "Unowned", "message": "nobody is named who looks after it", "fix": "kubectl annotate secret old claviger.dev/owner=SOMEBODY",
+    });
+    let shared = json!({
+        "name": "KeyShared", "message": "its private key is also that of `Secret/production/shop`", "fix": "let each have a key of its own",
+    });
+    typed(json!([
+        {
+            "environment": "staging", "namespace": "staging", "name": "old", "owner": "itops@example.com", "state": "Expired",
+            "certificate": certificate(&["old.staging.example.com"], "2025-09-01T00:00:00Z", "2026-09-01T00:00:00Z"),
+            "findings": [unowned.clone()],
+        },
+        {
+            "environment": "staging", "namespace": "preview", "name": "shop", "owner": "shop@example.com", "managedBy": "cert-manager/shop",
+            "state": "Expiring", "certificate": certificate(&["shop.example.com", "ip:192.0.2.1"], "2026-09-01T00:00:00Z", "2026-11-30T00:00:00Z"),
+            "findings": [shared],
+        },
+        {
+            "environment": "production", "namespace": "production", "name": "shop", "owner": "shop@example.com", "managedBy": "Helm",
+            "state": "Valid", "certificate": certificate(&["shop.example.com"], "2026-11-01T00:00:00Z", "2027-01-30T00:00:00Z"),
+        },
+        {
+            "environment": "production", "namespace": "production", "name": "broken", "owner": "itops@example.com", "state": "Unreadable",
+            "findings": [{"name": "Unreadable", "message": "`tls.crt` holds no certificate", "fix": "look at it"}, unowned],
+        },
+    ]))
 }
 
 fn two_edges() -> Vec<Resource> {

@@ -11,6 +11,7 @@ mod changes;
 mod errors;
 mod explanation;
 mod hostnames;
+mod inventory;
 mod near;
 mod openapi;
 mod plans;

@@ -2,14 +2,14 @@
 
 use axum::http::Method;
 use claviger_config::admin::{
-    ExecuteRequest, Explanation, FleetStatus, HostnameChange, HostnameRequest, HostnameView, List, PlanRequest,
-    PlanView, Resource, VersionView,
+    DiscoveredView, ExecuteRequest, Explanation, FleetStatus, HostnameChange, HostnameRequest, HostnameView, List,
+    PlanRequest, PlanView, Resource, VersionView,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
     call::Parameter,
-    changes, explanation, hostnames, plans, resources,
+    changes, explanation, hostnames, inventory, plans, resources,
     route::{Gives, Route, Shape},
     status, version,
 };
@@ -218,6 +218,16 @@ pub(super) static ROUTES: &[Route] = &[
         query: &[CURSOR, LIMIT],
         gives: &[ok(list::<HostnameChange>)],
         act: |admin, call| Box::pin(changes::list(admin, call)),
+        ..BARE
+    },
+    Route {
+        path: "/v1/environments/{environment}/inventory",
+        id: "listInventory",
+        verb: "inventory.list",
+        says: "Lists certificates that claviger did not issue, in the namespaces of an environment; what ends first in front. \
+            They are looked for in a cluster only.",
+        gives: &[ok(list::<DiscoveredView>)],
+        act: |admin, call| Box::pin(inventory::list(admin, call)),
         ..BARE
     },
     Route {

@@ -8,7 +8,11 @@ from .tools import ROOT
 # What a scrape adds.
 SCRAPE = {"instance", "job", "namespace", "pod", "service", "container", "endpoint"}
 # What is told in a cluster only, and so does not stand in the golden file.
-IN_A_CLUSTER = {"claviger_leader": set()}
+IN_A_CLUSTER = {
+    "claviger_leader": set(),
+    "claviger_discovered_certificates": {"environment", "state"},
+    "claviger_discovered_certificate_earliest_not_after_timestamp_seconds": {"environment"},
+}
 SUFFIXES = {"histogram": {"_bucket": {"le"}, "_count": set(), "_sum": set()}}
 
 

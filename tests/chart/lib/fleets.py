@@ -58,6 +58,8 @@ def daemon(horizon: int) -> list[dict]:
         "claviger_scheduler_ready": f"1x{count}",
         "claviger_leader": f"1x{count}",
         "claviger_documents_rejected": f"0x{count}",
+        'claviger_discovered_certificates{environment="production", state="Valid"}': f"7x{count}",
+        'claviger_discovered_certificates{environment="production", state="Expired"}': f"1x{count}",
         "claviger_log_lines_lost_total": f"0x{count}",
         'claviger_store_commits_total{outcome="Done"}': f"0+5x{count}",
         'claviger_store_commits_total{outcome="Failed"}': f"0+1x{count}",

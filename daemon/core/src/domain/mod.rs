@@ -12,6 +12,7 @@ pub mod failure;
 #[cfg(test)]
 pub(crate) mod given;
 pub mod hostname;
+pub mod inventory;
 pub mod key;
 pub mod lot;
 pub mod neighbours;

@@ -12,6 +12,7 @@ pub mod csr;
 pub mod envelope;
 
 pub mod keys;
+pub(crate) mod keystore;
 pub(crate) mod pair;
 pub mod pem;
 mod port;

@@ -78,7 +78,7 @@ fn public_key(key: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The one private key of a PEM text: PKCS#8, SEC 1 (RFC 5915) or PKCS#1 (RFC 8017), not encrypted.
-fn private_key(pem: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn private_key(pem: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let text = std::str::from_utf8(pem).ok()?;
     let mut blocks = text.split("-----BEGIN ").skip(1).filter_map(|block| block.split_once("PRIVATE KEY-----"));
     let (label, rest) = blocks.next()?;
@@ -92,6 +92,12 @@ fn private_key(pem: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let length = STANDARD.decode_slice(packed.as_slice(), &mut der).ok()?;
     der.truncate(length);
     Some(der)
+}
+
+/// When a certificate begins to be valid, in milliseconds since 1970; absent when that lies before.
+pub(crate) fn not_before(certificate: &[u8]) -> Option<u64> {
+    let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+    u64::try_from(certificate.validity().not_before.timestamp()).ok()?.checked_mul(1_000)
 }
 
 fn bundle(chain: &[Vec<u8>]) -> String {

@@ -4,13 +4,16 @@
 //! What the API server stores is truth for the documents and memory for everything else: with every status wiped, claviger finds its
 //! way again by the Secrets, KMS and the edge.
 
+mod discovery;
 mod events;
 mod fault;
 mod ingress;
+mod keystores;
 mod lease;
 mod objects;
 mod outlet;
 mod record;
+mod secret;
 mod store;
 mod vault;
 mod watch;
@@ -31,6 +34,7 @@ use kube::{
 use zeroize::Zeroizing;
 
 pub use self::{
+    discovery::{Discovery, Found, Known},
     events::Events,
     ingress::Ingresses,
     lease::{Leader, lead},
@@ -38,7 +42,7 @@ pub use self::{
     outlet::{Outlets, SecretOutlet},
     store::StatusStore,
     vault::AccountSecrets,
-    watch::{refresh, watch_all, watch_secrets},
+    watch::{refresh, watch_all, watch_secret, watch_secrets},
 };
 
 use crate::adapters::aside::Secrets;

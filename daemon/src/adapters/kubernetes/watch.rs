@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
-use claviger_config::{Kind, Namespace, ObjectName, crd};
+use claviger_config::{Kind, Name, Namespace, ObjectName, crd};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -98,6 +98,31 @@ pub fn watch_secrets(
                 Ok(Event::Init | Event::InitApply(_) | Event::InitDone) => {}
                 Err(error) => {
                     tracing::debug!("secrets cannot be watched: {}", reason(&error));
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    })
+}
+
+/// Watches the metadata of one Secret, and tells when it is another: also when the watch begins, since it may have come just before.
+/// It ends with the returned task.
+pub fn watch_secret(
+    cluster: &Cluster,
+    namespace: &Namespace,
+    name: &Name,
+    tell: impl Fn() + Send + 'static,
+) -> tokio::task::JoinHandle<()> {
+    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(cluster.client.clone(), namespace.as_str());
+    let only_this = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    tokio::spawn(async move {
+        let mut events = pin!(kube::runtime::watcher(secrets, only_this).default_backoff());
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(Event::Apply(_) | Event::Delete(_) | Event::InitApply(_)) => tell(),
+                Ok(Event::Init | Event::InitDone) => {}
+                Err(error) => {
+                    tracing::debug!("a secret cannot be watched: {}", reason(&error));
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }

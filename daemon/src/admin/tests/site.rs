@@ -241,8 +241,18 @@ impl Site {
         let metrics = Arc::new(Metrics::new().unwrap());
         let driver = Driver::new(Arc::clone(&fleet), Arc::clone(&documents), Arc::clone(&pace), Arc::clone(&metrics));
         let records = Arc::clone(&store) as _;
-        let shared =
-            Arc::new(Shared { clock: pace, documents, driver, fleet, journal, metrics, store, records, objects: None });
+        let shared = Arc::new(Shared {
+            clock: pace,
+            documents,
+            driver,
+            fleet,
+            journal,
+            metrics,
+            store,
+            records,
+            objects: None,
+            found: None,
+        });
         let router = routes(Admin::of(&shared));
         Self { shared, clock, outside, router, folder }
     }

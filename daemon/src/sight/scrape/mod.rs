@@ -3,6 +3,7 @@
 mod budgets;
 mod certificates;
 mod hostnames;
+mod inventory;
 mod itself;
 mod keys;
 mod table;
@@ -24,6 +25,7 @@ pub struct Scrape<'a> {
     documents: &'a Documents,
     driver: &'a Driver,
     journal: &'a Journal,
+    shared: &'a Shared,
     now: Moment,
 }
 
@@ -38,6 +40,7 @@ impl<'a> Scrape<'a> {
             documents: &shared.documents,
             driver: &shared.driver,
             journal: &shared.journal,
+            shared,
             now: shared.clock.now(),
         }
     }
@@ -51,6 +54,7 @@ impl<'a> Scrape<'a> {
         let tables = self.objects(&registry)?;
         self.budgets(&registry)?;
         self.itself(&registry)?;
+        self.inventory(&registry)?;
         single(&registry, "claviger_collect_duration_seconds", "How long it took to collect this.")?
             .set(clock().since(self.now).0.max(0) as f64 / 1_000.0);
         let mut families = self.metrics.registry().gather();

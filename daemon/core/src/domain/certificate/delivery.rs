@@ -9,7 +9,7 @@ use super::{
     renewal, waiting,
 };
 use crate::domain::{
-    effect::{Effect, Issued, OutletEffect, OutletSeen, OutletTarget, Query, ReloadSeen},
+    effect::{Effect, Issued, OutletEffect, OutletPlace, OutletSeen, OutletTarget, Query, ReloadSeen},
     failure::Failure,
     plan::{Plan, Step},
 };
@@ -27,8 +27,8 @@ pub(super) fn outlets_unseen(view: &V<'_>) -> Option<Plan> {
 pub(super) fn adoption(view: &V<'_>) -> Option<Plan> {
     let facts = &view.seen.facts;
     let useful = |target: &OutletTarget| {
-        matches!(facts.outlets.get(&target.name), Some(OutletSeen::Bare { .. } | OutletSeen::Pair { .. }))
-            && !facts.useless.contains(&target.name)
+        let pair = |held: &OutletSeen| !matches!(held, OutletSeen::Empty | OutletSeen::Spoilt);
+        facts.outlets.get(&target.name).is_some_and(pair) && !facts.useless.contains(&target.name)
     };
     let outlet = targets(view).filter(|_| is_blank(&view.seen.record.memory)).find(useful)?;
     if view.neighbours.wrapping_key().is_none() {
@@ -94,7 +94,10 @@ pub(super) fn about(seen: &mut S, step: &Step) {
 }
 
 pub(super) fn looked(seen: &mut S, outlet: Name, held: OutletSeen, now: Moment) {
-    seen.facts.unreadable.remove(&outlet);
+    match &held {
+        OutletSeen::Locked { failure, .. } => seen.facts.unreadable.insert(outlet.clone(), (**failure).clone()),
+        _ => seen.facts.unreadable.remove(&outlet),
+    };
     seen.facts.outlets_at.insert(outlet.clone(), now);
     seen.facts.outlets.insert(outlet, held);
 }
@@ -144,6 +147,12 @@ pub(super) fn delivered(seen: &mut S, outlet: Name, now: Moment) {
         .insert(outlet.clone(), Delivered { fingerprint: fingerprint.clone(), spki_sha256, at: now, reload: None });
     if memory.outlets.values().all(|delivered| delivered.fingerprint == fingerprint) {
         memory.former = None;
+    }
+    if seen.facts.places.get(&outlet).is_some_and(OutletPlace::may_lack) {
+        // What became of its keystores is for the next look to say.
+        seen.facts.outlets.remove(&outlet);
+        seen.facts.outlets_at.remove(&outlet);
+        return;
     }
     looked(seen, outlet, OutletSeen::Pair { fingerprint }, now);
 }

@@ -118,7 +118,7 @@ pub struct Facts {
     pub outlets_at: BTreeMap<Name, Moment>,
     /// What they were then: a document may name another place.
     pub places: BTreeMap<Name, OutletPlace>,
-    /// Outlets that could not be looked at, and why.
+    /// Outlets that could not be looked at, or that lack what cannot be made, and why.
     pub unreadable: BTreeMap<Name, Failure>,
     /// Outlets whose content was found to be of no use.
     pub useless: BTreeSet<Name>,
@@ -169,6 +169,9 @@ impl Noun for Certificate {
         }
         if issued.key.algorithm != view.spec.key.algorithm {
             return Ready::False(Reason::KeyAlgorithmChanged);
+        }
+        if outlets::any_locked(view) {
+            return Ready::False(Reason::KeystorePasswordMissing);
         }
         if !outlets::all_serve(view) {
             return Ready::False(Reason::OutletChanged);

@@ -22,7 +22,15 @@ fn target(certificate: &ObjectName, outlet: &Outlet) -> Option<OutletTarget> {
         let (secret, namespace) = (outlet.secret.as_ref()?, certificate.namespace.clone()?);
         let (name, certificate) = (secret.name.clone(), certificate.name.clone());
         let (labels, annotations) = (secret.labels.clone(), secret.annotations.clone());
-        Some(OutletPlace::Secret(SecretTarget { namespace, name, certificate, labels, annotations }))
+        let keystores = secret.keystores.clone();
+        Some(OutletPlace::Secret(Box::new(SecretTarget {
+            namespace,
+            name,
+            certificate,
+            labels,
+            annotations,
+            keystores,
+        })))
     };
     Some(OutletTarget { name: outlet.name.clone(), place: files.or_else(secret)? })
 }
@@ -44,7 +52,15 @@ pub(super) fn holds(view: &V<'_>, outlet: &Name, issued: &Issued) -> bool {
     let fingerprint = &issued.chain.fingerprint;
     let Some(delivered) = view.seen.record.memory.outlets.get(outlet) else { return false };
     let held = view.seen.facts.outlets.get(outlet);
-    held.map_or(delivered.fingerprint == *fingerprint, |held| is(held, fingerprint))
+    let locked =
+        |held: &OutletSeen| matches!(held, OutletSeen::Locked { fingerprint: held, .. } if held == fingerprint);
+    held.map_or(delivered.fingerprint == *fingerprint, |held| is(held, fingerprint) || locked(held))
+}
+
+/// Whether an outlet lacks a keystore for want of its password.
+pub(super) fn any_locked(view: &V<'_>) -> bool {
+    let held = |target: OutletTarget| view.seen.facts.outlets.get(&target.name);
+    targets(view).filter_map(held).any(|held| matches!(held, OutletSeen::Locked { .. }))
 }
 
 /// Whether what lies in every outlet satisfies the document now, as far as is known: the certificate in service, or the one before

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use claviger_config::{DnsName, Name, Namespace, certificate::FilesOutlet};
+use claviger_config::{
+    DnsName, Name, Namespace,
+    certificate::{FilesOutlet, Keystore},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{chain::Chain, sealed::Sealed};
+use crate::domain::failure::Failure;
 
 /// Changes where certificates go.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -50,7 +54,7 @@ pub enum OutletPlace {
     /// Files in one folder.
     Files(FilesOutlet),
     /// A Kubernetes Secret.
-    Secret(SecretTarget),
+    Secret(Box<SecretTarget>),
 }
 
 /// A Kubernetes Secret.
@@ -68,6 +72,9 @@ pub struct SecretTarget {
     /// Annotations that the document asks for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// Keystores that the document asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keystores: Vec<Keystore>,
 }
 
 impl OutletPlace {
@@ -76,6 +83,14 @@ impl OutletPlace {
         match (self, other) {
             (Self::Files(one), Self::Files(other)) => (&one.directory, &one.mode) == (&other.directory, &other.mode),
             (one, other) => one == other,
+        }
+    }
+
+    /// Whether a delivery that worked out may still lack something: a keystore whose password is not there.
+    pub const fn may_lack(&self) -> bool {
+        match self {
+            Self::Files(_) => false,
+            Self::Secret(secret) => !secret.keystores.is_empty(),
         }
     }
 }
@@ -93,13 +108,20 @@ impl OutletTarget {
 /// What an outlet holds.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum OutletSeen {
-    /// A pair as below, that lacks what belongs around it: labels or annotations.
+    /// A pair as below, that lacks what belongs around it: labels, annotations or a keystore.
     Bare {
         /// SHA-256 over the leaf certificate, lower hexadecimal.
         fingerprint: String,
     },
     /// Nothing.
     Empty,
+    /// A pair as below, that lacks a keystore which cannot be made now, and why: its password is not there.
+    Locked {
+        /// SHA-256 over the leaf certificate, lower hexadecimal.
+        fingerprint: String,
+        /// What is missing.
+        failure: Box<Failure>,
+    },
     /// A certificate and a key that belong together.
     Pair {
         /// SHA-256 over the leaf certificate, lower hexadecimal.

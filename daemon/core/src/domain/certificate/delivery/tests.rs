@@ -141,6 +141,44 @@ fn an_outlet_that_lacks_its_labels_is_written_again_with_the_same_key() {
     assert_eq!(given.hears(News::Delivered(name("nginx"))).reason(), Reason::Issued);
 }
 
+/// The outlet is a Secret with a keystore.
+fn with_keystore(given: Given<Certificate>) -> Given<Certificate> {
+    given.changed(|spec| {
+        let Spec::TlsCertificate(spec) = spec else { panic!("a certificate") };
+        spec.outlets[0].files = None;
+        let password = r#"{ "name": "web-password", "key": "password" }"#;
+        let keystore = format!(r#"{{ "name": "keystore.p12", "format": "pkcs12", "password": {password} }}"#);
+        let secret = format!(r#"{{ "name": "web-tls", "keystores": [{keystore}] }}"#);
+        spec.outlets[0].secret = Some(serde_json::from_str(&secret).unwrap());
+    })
+}
+
+fn locked(key: &str) -> OutletSeen {
+    let failure = Box::new(Failure::new(Reason::KeystorePasswordMissing, "there is no secret").fix("create it"));
+    OutletSeen::Locked { fingerprint: format!("leaf-{key}"), failure }
+}
+
+#[test]
+fn a_keystore_without_its_password_is_told_and_the_pair_is_delivered_and_not_written_over_and_over() {
+    let given = with_keystore(serving()).hears(News::Outlet(name("nginx"), OutletSeen::Empty));
+    let given = given.hears(News::Delivered(name("nginx")));
+    assert!(matches!(given.look(), Query::Outlet { .. }), "what became of the keystore is looked at");
+    let given = given.hears(News::Outlet(name("nginx"), locked("key-1")));
+    assert_eq!(given.reason(), Reason::KeystorePasswordMissing);
+    assert_eq!(given.ready(), Ready::False(Reason::KeystorePasswordMissing));
+    assert!(given.rest().1.is_some(), "it rests until it is looked at again, or renewed");
+    let given = given.later(Span::hours(1)).hears(News::Outlet(name("nginx"), bare("key-1")));
+    assert_eq!(delivers(&given), name("nginx"), "the password is there");
+    let given = given.hears(News::Delivered(name("nginx"))).hears(News::Outlet(name("nginx"), pair("key-1")));
+    assert_eq!((given.reason(), given.ready()), (Reason::Issued, Ready::True(Reason::Issued)));
+}
+
+#[test]
+fn a_lost_record_is_found_again_beside_a_keystore_without_its_password() {
+    let given = with_keystore(certificate_with(&["nginx"])).hears(News::Outlet(name("nginx"), locked("key-1")));
+    assert_eq!(given.reason(), Reason::Adopted);
+}
+
 #[test]
 fn a_lost_record_is_found_again_in_an_outlet_that_lacks_its_labels() {
     let given = certificate_with(&["nginx"]).hears(News::Outlet(name("nginx"), bare("key-1")));
