@@ -28,6 +28,7 @@ mod operator;
 mod operator_chart;
 mod operator_ingress;
 mod operator_outlet;
+mod operator_rights;
 mod peers;
 mod rejection;
 mod removal;

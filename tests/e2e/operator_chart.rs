@@ -11,11 +11,11 @@ use crate::{
     operator::{NAME, certificate},
 };
 
-const NAMESPACE: &str = "claviger";
-const ACCOUNT: &str = "system:serviceaccount:claviger:claviger";
+pub(crate) const NAMESPACE: &str = "claviger";
+pub(crate) const ACCOUNT: &str = "system:serviceaccount:claviger:claviger";
 
 /// What Helm renders of our chart for one claimed namespace.
-async fn rendered(kubernetes: &Kubernetes) -> Result<String> {
+pub(crate) async fn rendered(kubernetes: &Kubernetes) -> Result<String> {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/claviger");
     let chart = chart.to_str().context("a path in UTF-8")?;
     let set = ["--set", "namespaces={staging}"];

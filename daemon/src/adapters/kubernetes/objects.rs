@@ -24,8 +24,10 @@ struct Seen {
     objects: BTreeMap<ObjectName, Held>,
     /// Kinds that were listed whole.
     listed: BTreeSet<Kind>,
-    /// Why a kind cannot be listed.
+    /// Why a kind cannot be listed or watched.
     trouble: BTreeMap<Kind, String>,
+    /// Kinds that the API server does not give us, whenever it is asked: for want of a right, or of the definition.
+    refused: BTreeSet<Kind>,
 }
 
 /// One object.
@@ -59,6 +61,12 @@ impl Objects {
     pub fn complete(&self) -> bool {
         let seen = self.seen();
         crd::KINDS.iter().all(|kind| seen.listed.contains(kind))
+    }
+
+    /// Whether every kind was listed once, or refused: asking on does not help.
+    pub fn answered(&self) -> bool {
+        let seen = self.seen();
+        crd::KINDS.iter().all(|kind| seen.listed.contains(kind) || seen.refused.contains(kind))
     }
 
     /// Why something cannot be seen.
@@ -127,6 +135,13 @@ impl Objects {
         }
     }
 
+    /// Its status was written by us, the record in it as it was.
+    pub(super) fn moved(&self, name: &ObjectName, version: Option<String>) {
+        if let (Some(held), Some(version)) = (self.seen_mut().objects.get_mut(name), version) {
+            held.version = version;
+        }
+    }
+
     pub(super) fn put(&self, kind: Kind, object: &DynamicObject) {
         let Some((name, held)) = held(kind, object) else { return };
         let mut seen = self.seen_mut();
@@ -160,12 +175,20 @@ impl Objects {
         }
         seen.listed.insert(kind);
         seen.trouble.remove(&kind);
+        seen.refused.remove(&kind);
         drop(seen);
         self.changed.notify_one();
     }
 
-    pub(super) fn fail(&self, kind: Kind, why: String) {
-        self.seen_mut().trouble.insert(kind, why);
+    pub(super) fn fail(&self, kind: Kind, why: String, refused: bool) {
+        let mut seen = self.seen_mut();
+        let mut news = seen.trouble.get(&kind) != Some(&why);
+        seen.trouble.insert(kind, why);
+        news |= refused && seen.refused.insert(kind);
+        drop(seen);
+        if news {
+            self.changed.notify_one();
+        }
     }
 
     fn seen(&self) -> RwLockReadGuard<'_, Seen> {
