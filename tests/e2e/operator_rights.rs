@@ -55,7 +55,8 @@ impl Installed {
 
     async fn wait_ready(&self, certificate: &str) -> Result<()> {
         let what = format!("{certificate} to be ready");
-        self.wait_status("tlscertificate", certificate, &what, |status| status["conditions"][0]["status"] == "True").await
+        self.wait_status("tlscertificate", certificate, &what, |status| status["conditions"][0]["status"] == "True")
+            .await
     }
 
     async fn status(&self, kind: &str, name: &str) -> Value {
@@ -219,7 +220,10 @@ async fn a_start_that_may_not_list_a_kind_says_so_and_goes_on_when_it_may() -> R
                 wait_looked_at(&at, "kmskeys", &name).await?;
             }
         }
-        ensure!(at.status("tlscertificate", "web").await["conditions"] == status["conditions"], "nobody knows otherwise");
+        ensure!(
+            at.status("tlscertificate", "web").await["conditions"] == status["conditions"],
+            "nobody knows otherwise"
+        );
         at.kubernetes.apply(&something(kind, &format!("late-{round}"), round)).await?;
         at.give_back(&before, right).await?;
         wait_looked_at(&at, kind, &format!("late-{round}")).await?;
@@ -253,7 +257,9 @@ async fn a_missing_right_on_the_lease_is_named_by_readyz_and_nobody_ends_over_it
         let daemon = at.ground.start().await?;
         wait_not_ready(&at, &format!("cannot {verb} resource \"leases\"")).await?;
         at.give_back(&before, right).await?;
-        at.kubernetes.apply(&[at.ground.staging().with_wrapping_key(), something("kmskeys", name, 0)].join("---\n")).await?;
+        at.kubernetes
+            .apply(&[at.ground.staging().with_wrapping_key(), something("kmskeys", name, 0)].join("---\n"))
+            .await?;
         wait_looked_at(&at, "kmskeys", name).await?;
         daemon.stop().await?;
     }
@@ -368,7 +374,7 @@ async fn events_are_named(at: &Installed, daemon: &Daemon<'_>) -> Result<()> {
     let right = Right(EVENTS, "default", "create", "events");
     let (mark, before) = (daemon.log().len(), at.take(right).await?);
     at.kubernetes.kubectl(&["create", "namespace", "second"], "").await?;
-    let second = documents::environment("second", "333333333333", crate::ground::REGION);
+    let second = documents::environment("second", crate::ground::ACCOUNT, crate::ground::REGION);
     at.kubernetes.apply(&second.credentials("aws-credentials", "production").with_wrapping_key()).await?;
     at.wait_said(daemon, mark, "events in `default` cannot be published").await?;
     at.give_back(&before, right).await?;

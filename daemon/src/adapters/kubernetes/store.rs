@@ -140,7 +140,8 @@ impl StatusStore {
         if let Some(old) = old.as_ref().filter(|old| is_same(old, &new)) {
             return Ok(old.clone());
         }
-        let since = old.filter(|old| old.status == new.status).map_or(new.last_transition_time, |old| old.last_transition_time);
+        let since =
+            old.filter(|old| old.status == new.status).map_or(new.last_transition_time, |old| old.last_transition_time);
         let new = Condition { last_transition_time: since, ..new };
         with_condition(&mut status, &new);
         let version = found.metadata.resource_version.unwrap_or_default();

@@ -51,7 +51,7 @@ async fn watch(api: Api<DynamicObject>, kind: Kind, objects: Arc<Objects>) {
 pub async fn refresh(cluster: &Cluster, objects: &Objects) -> Result<(), String> {
     for kind in crd::KINDS {
         match list(cluster, kind).await {
-            Ok(all) => objects.replace(kind, all),
+            Ok((all, version)) => objects.freshen(kind, all, &version),
             Err(error) => {
                 let why = format!("{}.{}: {}", crd::plural(kind), crd::GROUP, words(&error));
                 if !is_refused(&error) || matches!(kind, Kind::Environment | Kind::KmsKey) {
@@ -65,14 +65,15 @@ pub async fn refresh(cluster: &Cluster, objects: &Objects) -> Result<(), String>
     Ok(())
 }
 
-async fn list(cluster: &Cluster, kind: Kind) -> Result<BTreeMap<ObjectName, Held>, kube::Error> {
+/// Everything of a kind, and the version of the list.
+async fn list(cluster: &Cluster, kind: Kind) -> Result<(BTreeMap<ObjectName, Held>, String), kube::Error> {
     let (api, mut all, mut page) = (cluster.everywhere(kind), BTreeMap::new(), ListParams::default().limit(PAGE));
     loop {
         let list = api.list(&page).await?;
         all.extend(list.items.iter().filter_map(|object| held(kind, object)));
         match list.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => page = page.continue_token(&token),
-            None => return Ok(all),
+            None => return Ok((all, list.metadata.resource_version.unwrap_or_default())),
         }
     }
 }
