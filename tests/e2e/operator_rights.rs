@@ -386,11 +386,11 @@ async fn events_are_named(at: &Installed, daemon: &Daemon<'_>) -> Result<()> {
         at.kubernetes.apply(text).await?;
         at.wait_status("tlscertificate", "outside", reason, |status| status["conditions"][0]["reason"] == reason).await
     };
-    says(&unknown, "IssuerUnknown").await?;
+    says(&unknown, "IssuerMissing").await?;
     says(&outside, "NameOutsideZones").await?;
     let right = Right(CLAIMED, "staging", "patch", "events");
     let (mark, before) = (daemon.log().len(), at.take(right).await?);
-    says(&unknown, "IssuerUnknown").await?;
+    says(&unknown, "IssuerMissing").await?;
     at.wait_said(daemon, mark, "cannot patch resource \"events\"").await?;
     at.give_back(&before, right).await
 }
