@@ -1,7 +1,7 @@
 //! Records in the status of the objects themselves: public fields for everybody, and the opaque `record`.
 //!
 //! Each write names the version that it replaces, so that of two replicas which both believe to lead one is refused. What has no
-//! object (a host name of the API, an object that was deleted) is kept in the state folder.
+//! object (a host name of the API) is kept in the state folder; the memory of an object that is deleted goes with it.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::{
     Cluster, MANAGER, Objects, fault,
     objects::{self, Held},
-    record::Kept,
+    record::{Kept, SCHEMA},
 };
 
 /// Plays [`Store`].
@@ -232,6 +232,7 @@ impl StatusStore {
 
     fn kept(&self, commit: &Commit<'_>, version: u64) -> Kept {
         Kept {
+            schema: SCHEMA,
             version,
             body: commit.body.to_owned(),
             claims: commit.claims.iter().map(|(kind, value)| ((*kind).to_owned(), value.clone())).collect(),
@@ -358,6 +359,18 @@ fn rejected(found: &[Finding], generation: u64, now: Moment) -> CommonStatus {
     }
 }
 
+/// A record of a newer version is left as it is, and its object with it.
+fn not_newer(name: &ObjectName, held: &Held) -> Result<(), Failure> {
+    let Some(found) = held.record.as_deref().and_then(Kept::newer) else { return Ok(()) };
+    let message = format!(
+        "the record of `{name}` was written by a newer version of claviger (schema {found}, this one reads up to {SCHEMA}): it is left as it is"
+    );
+    tracing::error!(object = %name, reason = "StoreFailed", "{message}");
+    Err(Failure::new(Reason::StoreFailed, message)
+        .retry(Retry::Never)
+        .fix("install that version again; with the field `status.record` removed, what is in service is taken over"))
+}
+
 fn with_record(mut status: Value, kept: &Kept) -> Value {
     if let Some(fields) = status.as_object_mut() {
         fields.insert("record".to_owned(), kept.encode().into());
@@ -380,12 +393,14 @@ impl Store for StatusStore {
         Box::pin(async move {
             let Some(held) = self.objects.held(name) else { return self.below.load(name).await };
             if !self.memory().written.contains_key(name) {
+                not_newer(name, &held)?;
                 return Ok(self.first(name, &held));
             }
             // Asked anew: what a watch saw may be older than what was written last.
             let found = self.cluster.beside(name).get_opt(name.name.as_str()).await;
             let found = found.map_err(|error| self.failure("read", name, &error))?;
             let Some((_, now)) = found.and_then(|object| objects::held(name.kind, &object)) else { return Ok(None) };
+            not_newer(name, &now)?;
             let kept = now.record.as_deref().and_then(Kept::decode);
             let version = kept.as_ref().map_or(0, |kept| kept.version);
             self.memory().written.insert(name.clone(), Written { uid: now.uid, version });
@@ -396,7 +411,11 @@ impl Store for StatusStore {
 
     fn commit<'a>(&'a self, commit: Commit<'a>) -> Answer<'a, Version> {
         Box::pin(async move {
-            let Some(held) = self.objects.held(commit.name) else { return self.below.commit(commit).await };
+            let Some(held) = self.objects.held(commit.name) else {
+                // The memory of an object goes with it: another one of the name adopts nothing.
+                let gone = self.memory().written.remove(commit.name).is_some();
+                return if gone { Ok(Version::NOTHING) } else { self.below.commit(commit).await };
+            };
             let (found, expected) = (self.version(commit.name, &held), commit.expected.map(|version| version.0));
             if found.unwrap_or_default() != expected.unwrap_or_default() && found.is_some() {
                 return Err(stale(commit.name, found, expected));
