@@ -144,13 +144,15 @@ async fn drive(
         return Ok((None, tokio::spawn(async move { shared.driver.run().await })));
     };
     shared.metrics.leads(false);
-    let leader = at.stand(instance).await?;
+    let leader = at.stand(instance, &shared).await;
     let mut word = leader.clone();
     let driving = tokio::spawn(async move {
         word.elected().await;
         tracing::info!("this replica is at work");
         shared.metrics.leads(true);
-        at.take_over().await;
+        if at.take_over(&shared).await {
+            reload(&Origin::Cluster(Arc::clone(&at)), &shared).await;
+        }
         at.watch_claimed(&shared);
         at.tell_rejected(&shared).await;
         if let Err(error) = begin(&shared).await {
@@ -245,7 +247,8 @@ impl Signals {
         Ok(Self { interrupt: hear(SignalKind::interrupt())?, terminate: hear(SignalKind::terminate())? })
     }
 
-    async fn any(&mut self) {
+    /// Waits for one of them.
+    pub async fn any(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -319,6 +322,7 @@ async fn watch(mut origin: Origin, shared: Arc<Shared>, stop: CancellationToken)
 }
 
 async fn reload(origin: &Origin, shared: &Arc<Shared>) {
+    origin.cluster().iter().for_each(|at| at.catch_up(&shared.documents));
     let (documents, judge) = (Arc::clone(&shared.documents), origin.judge());
     let settled = match tokio::task::spawn_blocking(move || judge(&documents)).await {
         Ok(settled) => settled,

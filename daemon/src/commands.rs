@@ -122,8 +122,13 @@ fn run(file: &Path) -> ExitCode {
             Ok(signals) => signals,
             Err(error) => return failed(&error),
         };
-        let code = match App::start(settings, &base, clock).await {
-            Ok(running) => running.until_signal(&mut signals).await,
+        let started = tokio::select! {
+            started = App::start(settings, &base, clock) => started.map(Some),
+            () = signals.any() => Ok(None),
+        };
+        let code = match started {
+            Ok(Some(running)) => running.until_signal(&mut signals).await,
+            Ok(None) => ExitCode::SUCCESS,
             Err(error) => failed(&error),
         };
         crate::sight::lines::flush();

@@ -68,6 +68,8 @@ pub struct Driver {
     /// Whose pass the store did not let through: what it said, and how many writes it had taken until then.
     store_trouble: Mutex<BTreeMap<ObjectName, (String, u64)>>,
     tasks: TaskTracker,
+    /// What it waits for before it can begin.
+    waits: Mutex<Option<String>>,
     wake: Notify,
 }
 
@@ -87,6 +89,7 @@ impl Driver {
             stop: CancellationToken::new(),
             store_trouble: Mutex::default(),
             tasks: TaskTracker::new(),
+            waits: Mutex::default(),
             wake: Notify::new(),
         })
     }
@@ -273,6 +276,11 @@ impl Driver {
         self.begun.load(Ordering::Relaxed)
     }
 
+    /// Why the work cannot begin, although it should; `None` when nothing stands in its way.
+    pub fn waits(&self, why: Option<String>) {
+        *lock(&self.waits) = why;
+    }
+
     /// Why it does not work: the scheduler stands still, or the store takes nothing.
     pub fn trouble(&self) -> Option<String> {
         // A pass that had nothing to write says nothing about the store.
@@ -281,7 +289,7 @@ impl Driver {
             return Some(format!("the store does not work: {text}"));
         }
         if !self.begun.load(Ordering::Relaxed) {
-            return None;
+            return lock(&self.waits).as_ref().map(|why| format!("the work cannot begin: {why}"));
         }
         let beat = Moment(self.heartbeat.load(Ordering::Relaxed));
         let still = self.clock.real_since(beat);

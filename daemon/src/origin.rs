@@ -3,13 +3,16 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use claviger_config::{Kind, Namespace, ObjectName, admin::Finding, settle::Settled};
 use claviger_core::ports::{Clock, Source as _, Store};
-use tokio::task::JoinHandle;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     adapters::{
@@ -47,6 +50,10 @@ pub struct InCluster {
     pub discovery: Option<Discovery>,
     secrets: Mutex<BTreeMap<Namespace, JoinHandle<()>>>,
     passwords: Passwords,
+    /// Whether there is something that could not be said of a rejected document.
+    untold: Notify,
+    /// Whether every kind has been seen.
+    whole: AtomicBool,
 }
 
 /// How long the first reading waits for every kind to be listed; what is missing then counts as not readable.
@@ -54,6 +61,9 @@ const LISTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long an API server that does not answer is left alone.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// How long after a status that could not be written.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 /// Changes that come together are read together.
 const TOGETHER: Duration = Duration::from_millis(100);
@@ -79,10 +89,10 @@ impl Origin {
     pub async fn next(&mut self) {
         match self {
             Self::Folder(_, changes) => changes.next().await,
-            Self::Cluster(cluster) => {
-                cluster.objects.next().await;
-                tokio::time::sleep(TOGETHER).await;
-            }
+            Self::Cluster(cluster) => tokio::select! {
+                () = cluster.objects.next() => tokio::time::sleep(TOGETHER).await,
+                () = cluster.untold() => {}
+            },
         }
     }
 
@@ -110,11 +120,12 @@ impl InCluster {
         let objects = Arc::new(Objects::default());
         kubernetes::watch_all(&cluster, &objects);
         let all = async {
-            while !objects.complete() {
+            while !objects.answered() {
                 objects.next().await;
             }
         };
-        if tokio::time::timeout(LISTED_WITHIN, all).await.is_err() {
+        let _ = tokio::time::timeout(LISTED_WITHIN, all).await;
+        if !objects.complete() {
             let why = objects.trouble().unwrap_or_else(|| "the API server does not answer".to_owned());
             tracing::error!(
                 reason = "StoreFailed",
@@ -126,33 +137,42 @@ impl InCluster {
         let events = Events::start(&cluster, Arc::clone(&objects), instance.to_owned());
         let ingresses = Ingresses::new(&cluster, &objects, &events);
         let discovery = looks.then(|| Discovery::new(&cluster));
-        Ok(Self {
-            discovery,
-            cluster,
-            objects,
-            records,
-            events,
-            ingresses,
-            secrets: Mutex::default(),
-            passwords: Passwords::default(),
-        })
+        let (secrets, untold, passwords) = (Mutex::default(), Notify::new(), Passwords::default());
+        let whole = AtomicBool::new(objects.complete());
+        Ok(Self { discovery, cluster, objects, records, events, ingresses, secrets, passwords, untold, whole })
     }
 
-    /// Stands for election.
-    ///
-    /// # Errors
-    /// When the Lease cannot be had.
-    pub async fn stand(&self, instance: &str) -> Result<Leader, StartError> {
-        kubernetes::lead(&self.cluster, LEASE, instance).await.map_err(|why| StartError::part("the election", &why))
-    }
-
-    /// Begins to lead: knows what the replica before this one wrote last, also when the API server answers later only.
-    pub async fn take_over(&self) {
-        while let Err(why) = kubernetes::refresh(&self.cluster, &self.objects).await {
-            tracing::warn!(reason = "StoreFailed", "the work cannot be taken over yet: {why}");
-            tokio::time::sleep(AGAIN).await;
+    /// Stands for election, as soon as the Lease can be had. Until then the daemon is not ready, and says why.
+    pub async fn stand(&self, instance: &str, shared: &Shared) -> Leader {
+        loop {
+            match kubernetes::lead(&self.cluster, LEASE, instance).await {
+                Ok(leader) => {
+                    shared.driver.waits(None);
+                    return leader;
+                }
+                Err(why) => wait(shared, why).await,
+            }
         }
+    }
+
+    /// Begins to lead: knows what the replica before this one wrote last, also when the API server answers later only. Whether
+    /// something is seen only now, and to be read.
+    pub async fn take_over(&self, shared: &Shared) -> bool {
+        let late = !self.whole.load(Ordering::Relaxed);
+        while let Err(why) = kubernetes::refresh(&self.cluster, &self.objects).await {
+            wait(shared, why).await;
+        }
+        shared.driver.waits(None);
         self.records.read_claims();
+        late
+    }
+
+    /// Reads what stands in the records of a kind that could not be seen at the start, now that it can.
+    pub fn catch_up(&self, documents: &Documents) {
+        if self.objects.complete() && !self.whole.swap(true, Ordering::Relaxed) {
+            documents.recall(&self.objects.accepted());
+            self.records.read_claims();
+        }
     }
 
     /// What was accepted is kept with the object itself.
@@ -164,17 +184,28 @@ impl InCluster {
         }
     }
 
-    /// Says of every object whose document is rejected, and of which no version is in force, why.
+    /// Says of every object whose newest version is rejected why, whether or not an older one stays in force.
     pub async fn tell_rejected(&self, shared: &Shared) {
         let mut found: BTreeMap<ObjectName, Vec<Finding>> = BTreeMap::new();
         for finding in shared.documents.view().rejected {
-            if let Some(name) = named(&finding.file).filter(|name| shared.documents.wanted(name).is_none()) {
+            if let Some(name) = named(&finding.file) {
                 found.entry(name).or_default().push(finding);
             }
         }
-        for (name, findings) in found {
-            self.records.reject(&name, &findings).await;
+        let (older, none) = found.into_iter().partition(|(name, _)| shared.documents.wanted(name).is_some());
+        let mut told = self.records.keep_unaccepted(&older).await;
+        for (name, findings) in none as BTreeMap<_, Vec<_>> {
+            told &= self.records.reject(&name, &findings).await;
         }
+        if !told {
+            self.untold.notify_one();
+        }
+    }
+
+    /// Waits until it is time to say again what could not be said.
+    async fn untold(&self) {
+        self.untold.notified().await;
+        tokio::time::sleep(TELL_AGAIN).await;
     }
 
     /// Watches what certificates go to and what asks for them, in every namespace that an environment claims, and in no other.
@@ -211,6 +242,12 @@ impl InCluster {
             });
         }
     }
+}
+
+async fn wait(shared: &Shared, why: String) {
+    tracing::error!(reason = "StoreFailed", "the work cannot begin yet: {why}");
+    shared.driver.waits(Some(why));
+    tokio::time::sleep(AGAIN).await;
 }
 
 /// The Lease of all replicas.

@@ -69,6 +69,14 @@ impl Documents {
         kept.iter().filter_map(|(_, body)| serde_json::from_slice::<Incumbent>(body).ok()).collect()
     }
 
+    /// What was accepted before, of objects that were not seen at the start.
+    pub fn recall(&self, kept: &[(String, Vec<u8>)]) {
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, incumbent) in Self::incumbents(kept).objects {
+            before.objects.entry(name).or_insert(incumbent);
+        }
+    }
+
     /// Judges files, without putting anything in force.
     pub fn judge(&self, files: &[FileRead]) -> Settled {
         settle(files, &self.before.lock().unwrap_or_else(PoisonError::into_inner), &self.facts)

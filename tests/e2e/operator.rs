@@ -31,6 +31,14 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// The same daemon in another cluster, which takes the place of this one.
+    pub(crate) fn moved_to(&mut self, kubernetes: Kubernetes) -> Result<()> {
+        let daemon = kubernetes.kubeconfig_for(DAEMON, &["system:masters"])?;
+        self.ground.site.in_cluster(daemon.path());
+        (self.kubernetes, self._daemon) = (kubernetes, daemon);
+        Ok(())
+    }
+
     pub(crate) async fn namespace(&self, name: &str) -> Result<()> {
         self.kubernetes.kubectl(&["create", "namespace", name], "").await.map(drop)
     }
@@ -72,13 +80,13 @@ impl Cluster {
 }
 
 /// What `clavigerd crds` prints.
-fn definitions() -> Result<String> {
+pub(crate) fn definitions() -> Result<String> {
     let printed = Command::new(tools::binary("clavigerd")?).arg("crds").output()?;
     ensure!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
     Ok(String::from_utf8(printed.stdout)?)
 }
 
-fn decoded(value: &Value) -> Result<String> {
+pub(crate) fn decoded(value: &Value) -> Result<String> {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     Ok(String::from_utf8(STANDARD.decode(value.as_str().unwrap_or_default())?)?)
 }

@@ -11,8 +11,8 @@ use crate::{
     operator::{NAME, certificate},
 };
 
-const NAMESPACE: &str = "claviger";
-const ACCOUNT: &str = "system:serviceaccount:claviger:claviger";
+pub(crate) const NAMESPACE: &str = "claviger";
+pub(crate) const ACCOUNT: &str = "system:serviceaccount:claviger:claviger";
 
 /// What Helm renders of our chart for one claimed namespace.
 pub(crate) async fn rendered(kubernetes: &Kubernetes, home: &str) -> Result<String> {

@@ -1,7 +1,7 @@
 //! Ingresses and Gateways that ask for certificates, on a real API server.
 
 use anyhow::{Context, Result, ensure};
-use claviger_tests::{openssl, wait_until};
+use claviger_tests::{Kubernetes, openssl, wait_until};
 use serde_json::{Value, json};
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// An Ingress that asks for certificates; each entry is a Secret and its hosts.
-fn ingress(name: &str, annotations: &str, tls: &[(&str, &[&str])]) -> String {
+pub(crate) fn ingress(name: &str, annotations: &str, tls: &[(&str, &[&str])]) -> String {
     let entry =
         |(secret, hosts): &(&str, &[&str])| format!("{{ secretName: {secret}, hosts: [{}] }}", hosts.join(", "));
     let tls: Vec<String> = tls.iter().map(entry).collect();
@@ -165,7 +165,7 @@ async fn a_certificate_that_a_person_wrote_is_left_alone_and_wrong_annotations_a
 #[tokio::test(flavor = "multi_thread")]
 async fn listeners_of_a_gateway_that_share_a_secret_get_one_certificate_with_all_names() -> Result<()> {
     let cluster = Cluster::new().await?;
-    know_gateways(&cluster).await?;
+    know_gateways(&cluster.kubernetes).await?;
     let listener = |name: &str, host: &str, secret: &str| {
         format!(
             "{{ name: {name}, port: 443, protocol: HTTPS, hostname: {host}, tls: {{ certificateRefs: [{{ name: {secret} }}] }} }}"
@@ -193,7 +193,7 @@ async fn listeners_of_a_gateway_that_share_a_secret_get_one_certificate_with_all
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_get_what_they_say() -> Result<()> {
     let cluster = Cluster::new().await?;
-    know_gateways(&cluster).await?;
+    know_gateways(&cluster.kubernetes).await?;
     cluster.kubernetes.apply(include_str!("../../config/examples/kubernetes/ingress.yaml")).await?;
     cluster.apply(&[]).await?;
     let _daemon = cluster.ground.start().await?;
@@ -242,10 +242,10 @@ async fn a_secret_may_be_shared_and_an_ingress_made_anew_takes_its_certificate_o
     Ok(())
 }
 
-async fn know_gateways(cluster: &Cluster) -> Result<()> {
-    cluster.kubernetes.apply(GATEWAYS).await?;
+pub(crate) async fn know_gateways(kubernetes: &Kubernetes) -> Result<()> {
+    kubernetes.apply(GATEWAYS).await?;
     let known = ["wait", "--for=condition=Established", "crd", "gateways.gateway.networking.k8s.io", "--timeout=60s"];
-    cluster.kubernetes.kubectl(&known, "").await.map(drop)
+    kubernetes.kubectl(&known, "").await.map(drop)
 }
 
 /// As much of the definition as a Gateway needs here.

@@ -5,7 +5,7 @@
 //! | [`Pebble`] | an ACME CA, behind a [`Proxy`] where faults are wanted | Let's Encrypt's own test server |
 //! | [`ChallengeDns`] | the DNS that Pebble asks while it validates | comes with Pebble |
 //! | [`Moto`], [`Ministack`] | AWS KMS and STS, behind a [`PlainProxy`] for faults | two makers; where one is wrong the other is right |
-//! | [`Kubernetes`] | a kube-apiserver on an etcd, without controllers | Kubernetes' own, with its audit log |
+//! | [`Kubernetes`] | a kube-apiserver on an etcd, without controllers, behind a [`Wire`] that can be cut | Kubernetes' own, with its audit log |
 //! | [`Kubelet`] | what of a node's kubelet forwards ports | ours: the API server before it is real |
 //! | [`promtool`] | judges metrics and rules | Prometheus' own |
 //! | [`openssl`] | verifies certificates | its verdict is what users' servers go by |
@@ -31,6 +31,7 @@ mod scratch;
 mod site;
 pub mod tools;
 mod wait;
+mod wire;
 
 pub use authority::{ClientIdentity, ServerIdentity, TestAuthority};
 pub use aws::{Aws, Ministack, Moto};
@@ -46,3 +47,4 @@ pub use proxy::{Edit, Fault, Logged, PlainProxy, Proxy, Relay, RetryAfter, Rule,
 pub use scratch::Scratch;
 pub use site::{Daemon, Site, condition_of};
 pub use wait::wait_until;
+pub use wire::Wire;

@@ -249,6 +249,11 @@ pub trait Store: Send + Sync {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Version(pub u64);
 
+impl Version {
+    /// That of a record that went with its object: nothing is kept of it.
+    pub const NOTHING: Self = Self(0);
+}
+
 /// One write.
 #[derive(Clone, Debug)]
 pub struct Commit<'a> {

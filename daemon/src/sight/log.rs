@@ -20,7 +20,7 @@ use super::{ecs::Ecs, feed::Feed, lines::Lines, metrics::Metrics};
 pub fn start(format: LogFormat, lost: IntCounter) -> Result<(), String> {
     let filter = match std::env::var("CLAVIGER_LOG") {
         Ok(text) => EnvFilter::try_new(&text).map_err(|error| format!("CLAVIGER_LOG: found `{text}`: {error}"))?,
-        Err(_) => EnvFilter::new("info,aws_config=warn,hyper=warn,rustls=warn"),
+        Err(_) => EnvFilter::new(QUIET),
     };
     let lines = Lines::start(lost).map_err(|error| format!("the thread of the log cannot be started: {error}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).with_ansi(false);
@@ -30,6 +30,9 @@ pub fn start(format: LogFormat, lost: IntCounter) -> Result<(), String> {
     };
     started.map_err(|error| format!("the log cannot be started: {error}"))
 }
+
+/// What the clients of others say is said by ours in better words.
+const QUIET: &str = "info,aws_config=warn,hyper=warn,kube_client=error,kube_runtime=error,rustls=warn";
 
 /// Hears every plan: a log line and a count for what is new.
 pub struct Teller {

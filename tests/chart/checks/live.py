@@ -43,7 +43,7 @@ def read_directory(live: Live) -> str:
 
 
 def what_waits_for_people_is_told_until_somebody_does_it():
-    with folder() as place, Live(place, "1h/s") as live:
+    with folder() as place, Live(place, "1m/s") as live:
         told = live.wait_firing("ClavigerAttention", environment="test", kind="KmsKey", reason="RotationOff")
         live.wait_firing("ClavigerKeyNotReady", environment="test", resource="reports")
         live.call("renew", "kmskey/reports", "--namespace", "test", "--reason", "put back")

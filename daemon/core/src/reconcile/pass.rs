@@ -250,6 +250,10 @@ impl<N: Noun> Keeper<N> {
             }
             let plan = Plan::rest(None, Reason::Released);
             self.commit(name, &mut kept, &plan, &[], now).await.map_err(PassError::Store)?;
+            if kept.stored.as_ref().is_some_and(|stored| stored.version == Version::NOTHING) {
+                lock(&self.out).remove(name);
+                return Ok(plan);
+            }
             plan
         };
         kept.plan = plan.clone();

@@ -1,6 +1,6 @@
 //! Events: what `kubectl describe` shows. Few: an event is said when a person would act on it, or when it is over.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use claviger_config::{Kind, ObjectName, Reason, Turn, crd};
 use claviger_core::domain::plan::{Plan, Step};
@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 
-use super::{Cluster, MANAGER, Objects};
+use super::{Cluster, MANAGER, Objects, fault};
 
 /// Takes events and never makes anybody wait: what does not fit is dropped, for the status says the same.
 #[derive(Clone)]
@@ -31,15 +31,19 @@ impl Events {
         let reporter = Reporter { controller: "claviger.dev/clavigerd".to_owned(), instance: Some(instance) };
         let recorder = Recorder::new(cluster.client.clone(), reporter);
         tokio::spawn(async move {
+            let mut silent = BTreeSet::new();
             while let Some((about, event)) = queue.recv().await {
                 let about = match about {
                     About::Ours(name) => objects.held(&name).map(|held| reference(&name, held.uid)),
                     About::Other(reference) => Some(*reference),
                 };
                 let Some(about) = about else { continue };
-                if let Err(error) = recorder.publish(&event, &about).await {
-                    let object = about.name.unwrap_or_default();
-                    tracing::debug!(object, "an event could not be published: {error}");
+                let published = recorder.publish(&event, &about).await;
+                // Kubernetes keeps the events about what has no namespace there.
+                let namespace = about.namespace.clone().unwrap_or_else(|| "default".to_owned());
+                match published {
+                    Ok(()) => drop(silent.remove(&namespace)),
+                    Err(error) => unheard(&mut silent, namespace, &about, &fault::words(&error)),
                 }
             }
         });
@@ -59,6 +63,21 @@ impl Events {
     pub fn warn(&self, about: ObjectReference, reason: Reason, note: &str) {
         let _ = self.0.try_send((About::Other(Box::new(about)), said(EventType::Warning, reason, note)));
     }
+}
+
+/// Said once for a namespace, until an event is published there again: the status says the same.
+fn unheard(silent: &mut BTreeSet<String>, namespace: String, about: &ObjectReference, why: &str) {
+    let object = about.name.as_deref().unwrap_or_default();
+    if silent.contains(&namespace) {
+        tracing::debug!(object, "an event could not be published: {why}");
+        return;
+    }
+    tracing::warn!(
+        object,
+        reason = "StoreFailed",
+        "events in `{namespace}` cannot be published (verbs create and patch): {why}"
+    );
+    silent.insert(namespace);
 }
 
 /// What is over, and what a person must act on; not the steps between.

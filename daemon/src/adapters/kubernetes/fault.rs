@@ -50,6 +50,11 @@ pub(super) fn is_missing(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 404)
 }
 
+/// Whether the API server refuses until somebody gives a right, or the definition of the kind.
+pub(super) fn is_refused(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if matches!(status.code, 403 | 404))
+}
+
 /// Whether somebody else was faster, or the object is another one of the same name.
 pub(super) fn is_conflict(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 409)

@@ -22,10 +22,14 @@ pub struct Objects {
 #[derive(Default)]
 struct Seen {
     objects: BTreeMap<ObjectName, Held>,
+    /// The uids of what a watch saw go lately: a list that is older has them still.
+    gone: BTreeSet<String>,
     /// Kinds that were listed whole.
     listed: BTreeSet<Kind>,
-    /// Why a kind cannot be listed.
+    /// Why a kind cannot be listed or watched.
     trouble: BTreeMap<Kind, String>,
+    /// Kinds that the API server does not give us, whenever it is asked: for want of a right, or of the definition.
+    refused: BTreeSet<Kind>,
 }
 
 /// One object.
@@ -59,6 +63,12 @@ impl Objects {
     pub fn complete(&self) -> bool {
         let seen = self.seen();
         crd::KINDS.iter().all(|kind| seen.listed.contains(kind))
+    }
+
+    /// Whether every kind was listed once, or refused: asking on does not help.
+    pub fn answered(&self) -> bool {
+        let seen = self.seen();
+        crd::KINDS.iter().all(|kind| seen.listed.contains(kind) || seen.refused.contains(kind))
     }
 
     /// Why something cannot be seen.
@@ -127,6 +137,13 @@ impl Objects {
         }
     }
 
+    /// Its status was written by us, the record in it as it was.
+    pub(super) fn moved(&self, name: &ObjectName, version: Option<String>) {
+        if let (Some(held), Some(version)) = (self.seen_mut().objects.get_mut(name), version) {
+            held.version = version;
+        }
+    }
+
     pub(super) fn put(&self, kind: Kind, object: &DynamicObject) {
         let Some((name, held)) = held(kind, object) else { return };
         let mut seen = self.seen_mut();
@@ -145,9 +162,31 @@ impl Objects {
 
     pub(super) fn remove(&self, kind: Kind, object: &DynamicObject) {
         let Some(name) = name_of(kind, object) else { return };
-        if self.seen_mut().objects.remove(&name).is_some() {
+        let mut seen = self.seen_mut();
+        if seen.gone.len() >= GONE {
+            seen.gone.clear();
+        }
+        seen.gone.extend(object.metadata.uid.clone());
+        if seen.objects.remove(&name).is_some() {
+            drop(seen);
             self.changed.notify_one();
         }
+    }
+
+    /// Everything of a kind, listed beside the watch, which may have seen what came after the list of that version.
+    pub(super) fn freshen(&self, kind: Kind, all: BTreeMap<ObjectName, Held>, version: &str) {
+        let mut seen = self.seen_mut();
+        let (gone, mut all) = (std::mem::take(&mut seen.gone), all);
+        all.retain(|_, held| !gone.contains(&held.uid));
+        seen.gone = gone;
+        let later = |held: &Held| number(&held.version).zip(number(version)).is_some_and(|(own, list)| own > list);
+        for (name, held) in seen.objects.iter().filter(|(name, _)| name.kind == kind) {
+            if all.get(name).map_or_else(|| later(held), |listed| listed.is_older_than(held) || later(held)) {
+                all.insert(name.clone(), held.clone());
+            }
+        }
+        drop(seen);
+        self.replace(kind, all);
     }
 
     /// Everything of a kind, listed anew.
@@ -160,12 +199,20 @@ impl Objects {
         }
         seen.listed.insert(kind);
         seen.trouble.remove(&kind);
+        seen.refused.remove(&kind);
         drop(seen);
         self.changed.notify_one();
     }
 
-    pub(super) fn fail(&self, kind: Kind, why: String) {
-        self.seen_mut().trouble.insert(kind, why);
+    pub(super) fn fail(&self, kind: Kind, why: String, refused: bool) {
+        let mut seen = self.seen_mut();
+        let mut news = seen.trouble.get(&kind) != Some(&why);
+        seen.trouble.insert(kind, why);
+        news |= refused && seen.refused.insert(kind);
+        drop(seen);
+        if news {
+            self.changed.notify_one();
+        }
     }
 
     fn seen(&self) -> RwLockReadGuard<'_, Seen> {
@@ -180,8 +227,8 @@ impl Objects {
 impl Held {
     /// Whether it is an earlier state of the same object: a watch may be behind a list. Versions are numbers that grow (KEP-5504).
     fn is_older_than(&self, other: &Self) -> bool {
-        let number = |held: &Self| held.version.parse::<u64>().ok();
-        self.uid == other.uid && number(self).zip(number(other)).is_some_and(|(own, others)| own < others)
+        let versions = number(&self.version).zip(number(&other.version));
+        self.uid == other.uid && versions.is_some_and(|(own, others)| own < others)
     }
 
     /// As it is now, when it was that before.
@@ -192,6 +239,13 @@ impl Held {
         }
     }
 }
+
+fn number(version: &str) -> Option<u64> {
+    version.parse().ok()
+}
+
+/// More do not go while a list is on its way.
+const GONE: usize = 10_000;
 
 /// An object that is being deleted is as good as gone: nothing new is begun for it.
 pub(super) fn held(kind: Kind, object: &DynamicObject) -> Option<(ObjectName, Held)> {
@@ -294,6 +348,24 @@ mod tests {
         assert!(String::from_utf8_lossy(&objects.held(&web()).unwrap().document).contains("new.example.com"));
         put(&objects, &object("8", "b", "another.example.com", None));
         assert_eq!(objects.held(&web()).unwrap().uid, "b", "another object of the same name is no earlier state");
+    }
+
+    #[test]
+    fn a_list_beside_the_watch_takes_nothing_back_that_the_watch_saw_meanwhile() {
+        let objects = Objects::default();
+        let listed = |object: &DynamicObject| BTreeMap::from([held(Kind::TlsCertificate, object).unwrap()]);
+        put(&objects, &object("12", "b", "new.example.com", None));
+        objects.freshen(Kind::TlsCertificate, BTreeMap::new(), "11");
+        assert_eq!(objects.held(&web()).unwrap().uid, "b", "it was made after the list");
+        objects.freshen(Kind::TlsCertificate, listed(&object("9", "a", "old.example.com", None)), "11");
+        assert_eq!(objects.held(&web()).unwrap().uid, "b", "the one before it is in the list still");
+        objects.remove(Kind::TlsCertificate, &object("13", "b", "new.example.com", None));
+        objects.freshen(Kind::TlsCertificate, listed(&object("12", "b", "new.example.com", None)), "12");
+        assert!(objects.held(&web()).is_none(), "it went after the list");
+        objects.freshen(Kind::TlsCertificate, listed(&object("15", "c", "new.example.com", None)), "16");
+        assert_eq!(objects.held(&web()).unwrap().uid, "c");
+        objects.freshen(Kind::TlsCertificate, BTreeMap::new(), "17");
+        assert!(objects.held(&web()).is_none(), "it went before the list");
     }
 
     #[test]

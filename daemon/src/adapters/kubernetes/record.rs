@@ -7,6 +7,9 @@ use serde_json::Value;
 /// What stands in it.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Kept {
+    /// Of what it is made; a version that makes it of something else counts on.
+    #[serde(default)]
+    pub(super) schema: u32,
     /// Grows with each write.
     pub(super) version: u64,
     /// The record of the reconciler, JSON.
@@ -25,7 +28,22 @@ pub(super) struct Kept {
     pub(super) thought: Value,
 }
 
+/// What this version writes and reads.
+pub(super) const SCHEMA: u32 = 1;
+
+#[derive(Deserialize)]
+struct Newer {
+    #[serde(default)]
+    schema: u32,
+}
+
 impl Kept {
+    /// The schema of a record that a newer version wrote: whoever writes over it loses what only that one knows.
+    pub(super) fn newer(text: &str) -> Option<u32> {
+        let found: Newer = serde_json::from_slice(&STANDARD.decode(text).ok()?).ok()?;
+        Some(found.schema).filter(|schema| *schema > SCHEMA)
+    }
+
     /// As text of one line.
     pub(super) fn encode(&self) -> String {
         STANDARD.encode(serde_json::to_vec(self).unwrap_or_default())
@@ -44,6 +62,7 @@ mod tests {
     #[test]
     fn what_was_kept_is_read_again_and_anything_else_is_nothing() {
         let kept = Kept {
+            schema: SCHEMA,
             version: 7,
             body: r#"{"seed":1}"#.to_owned(),
             claims: vec![("key".to_owned(), "arn".to_owned())],
@@ -53,7 +72,15 @@ mod tests {
         };
         assert_eq!(Kept::decode(&kept.encode()), Some(kept));
         for spoilt in ["", "AAAA", "not base64 at all", "e30"] {
-            assert_eq!(Kept::decode(spoilt), None, "{spoilt}");
+            assert_eq!((Kept::decode(spoilt), Kept::newer(spoilt)), (None, None), "{spoilt}");
         }
+    }
+
+    #[test]
+    fn a_record_of_a_newer_version_is_known_whatever_else_it_holds() {
+        let text = |json: &str| STANDARD.encode(json);
+        assert_eq!(Kept::newer(&text(r#"{"schema":2,"other":true}"#)), Some(2));
+        assert_eq!(Kept::newer(&text(r#"{"schema":1,"version":3,"body":"{}"}"#)), None);
+        assert_eq!(Kept::newer(&text(r#"{"version":3,"body":"{}"}"#)), None, "of before there was a number");
     }
 }

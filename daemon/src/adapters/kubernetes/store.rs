@@ -1,7 +1,7 @@
 //! Records in the status of the objects themselves: public fields for everybody, and the opaque `record`.
 //!
 //! Each write names the version that it replaces, so that of two replicas which both believe to lead one is refused. What has no
-//! object (a host name of the API, an object that was deleted) is kept in the state folder.
+//! object (a host name of the API) is kept in the state folder; the memory of an object that is deleted goes with it.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::{
     Cluster, MANAGER, Objects, fault,
     objects::{self, Held},
-    record::Kept,
+    record::{Kept, SCHEMA},
 };
 
 /// Plays [`Store`].
@@ -43,8 +43,10 @@ struct Memory {
     claims: BTreeMap<(String, String), (ObjectName, String)>,
     /// The documents that were last accepted: they ride along with the next write.
     accepted: BTreeMap<ObjectName, String>,
-    /// What was said of objects that are not in force.
+    /// What was said of objects of which no version is in force.
     rejected: BTreeMap<ObjectName, String>,
+    /// What is said of objects whose newest version is rejected while an older one is in force, with each write.
+    unaccepted: BTreeMap<ObjectName, Condition>,
 }
 
 /// What was written last by this process.
@@ -87,9 +89,9 @@ impl StatusStore {
         }
     }
 
-    /// Says of an object that no version of it is in force, and why: nobody else would. Once for the same words.
-    pub async fn reject(&self, name: &ObjectName, found: &[Finding]) {
-        let Some(held) = self.objects.held(name) else { return };
+    /// Says of an object that no version of it is in force, and why: nobody else would. Once for the same words. Whether it is said.
+    pub async fn reject(&self, name: &ObjectName, found: &[Finding]) -> bool {
+        let Some(held) = self.objects.held(name) else { return true };
         let mut status = json!(rejected(found, held.generation, self.clock.now()));
         if let Some(record) = &held.record {
             status["record"] = Value::from(&**record);
@@ -97,15 +99,56 @@ impl StatusStore {
         let words =
             format!("{} {}", held.uid, found.iter().map(|finding| finding.message.as_str()).collect::<String>());
         if self.memory().rejected.get(name) == Some(&words) {
-            return;
+            return true;
         }
         match self.patch(name, &held, &status).await {
             Ok(object) => {
                 self.objects.wrote(name, object.metadata.resource_version);
                 self.memory().rejected.insert(name.clone(), words);
+                true
             }
-            Err(error) => tracing::warn!(object = %name, "its status could not be written: {}", fault::words(&error)),
+            Err(error) => untold(name, &error),
         }
+    }
+
+    /// Says of objects that their newest version is rejected while an older one stays in force: with each of their writes from now on,
+    /// and at once where it does not stand there yet. Of whom it is no longer so it goes with the write that the mended version
+    /// brings. Whether everything is said.
+    pub async fn keep_unaccepted(&self, found: &BTreeMap<ObjectName, Vec<Finding>>) -> bool {
+        self.memory().unaccepted.retain(|name, _| found.contains_key(name));
+        let mut told = true;
+        for (name, findings) in found {
+            let Some(held) = self.objects.held(name) else { continue };
+            let condition = unaccepted(findings, held.generation, self.clock.now());
+            let before = self.memory().unaccepted.get(name).cloned();
+            if before.as_ref().is_some_and(|before| is_same(before, &condition)) {
+                continue;
+            }
+            match self.tell_unaccepted(name, &held, condition).await {
+                Ok(condition) => drop(self.memory().unaccepted.insert(name.clone(), condition)),
+                Err(error) => told = untold(name, &error),
+            }
+        }
+        told
+    }
+
+    /// Adds the condition to what stands there. Gives it as it stands there now.
+    async fn tell_unaccepted(&self, name: &ObjectName, held: &Held, new: Condition) -> Result<Condition, kube::Error> {
+        let found = self.cluster.beside(name).get(name.name.as_str()).await?;
+        let mut status = found.data.get("status").cloned().unwrap_or_else(|| json!({}));
+        let old = accepted(&status);
+        if let Some(old) = old.as_ref().filter(|old| is_same(old, &new)) {
+            return Ok(old.clone());
+        }
+        let since =
+            old.filter(|old| old.status == new.status).map_or(new.last_transition_time, |old| old.last_transition_time);
+        let new = Condition { last_transition_time: since, ..new };
+        with_condition(&mut status, &new);
+        let version = found.metadata.resource_version.unwrap_or_default();
+        let held = Held { uid: found.metadata.uid.unwrap_or_default(), version, ..held.clone() };
+        let object = self.patch(name, &held, &status).await?;
+        self.objects.moved(name, object.metadata.resource_version);
+        Ok(new)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -132,7 +175,10 @@ impl StatusStore {
         let expected = commit.expected.map(|version| version.0);
         self.refuse_claimed(commit)?;
         let kept = self.kept(commit, expected.unwrap_or_default() + 1);
-        let status = with_record(commit.status.value(), &kept);
+        let mut status = with_record(commit.status.value(), &kept);
+        if let Some(condition) = self.memory().unaccepted.get(commit.name) {
+            with_condition(&mut status, condition);
+        }
         for _ in 0..TRIES {
             match self.patch(commit.name, &held, &status).await {
                 Ok(object) => {
@@ -186,6 +232,7 @@ impl StatusStore {
 
     fn kept(&self, commit: &Commit<'_>, version: u64) -> Kept {
         Kept {
+            schema: SCHEMA,
             version,
             body: commit.body.to_owned(),
             claims: commit.claims.iter().map(|(kind, value)| ((*kind).to_owned(), value.clone())).collect(),
@@ -239,10 +286,55 @@ fn gone(name: &ObjectName) -> Failure {
     Failure::new(Reason::StoreFailed, message)
 }
 
+/// It could not be said; it is said again soon.
+fn untold(name: &ObjectName, error: &kube::Error) -> bool {
+    tracing::warn!(object = %name, reason = "StoreFailed", "its status could not be written: {}", fault::words(error));
+    false
+}
+
+/// The condition's name: whether the newest version of the document is the one in force. It stands there only while it is not.
+const ACCEPTED: &str = "Accepted";
+
+fn unaccepted(found: &[Finding], generation: u64, now: Moment) -> Condition {
+    Condition {
+        r#type: ACCEPTED.to_owned(),
+        status: ConditionStatus::False,
+        reason: Reason::DocumentRejected,
+        message: format!("the version before stays in force: {}", words(found)),
+        observed_generation: generation,
+        last_transition_time: now.to_second(),
+    }
+}
+
+/// But for the time.
+fn is_same(one: &Condition, other: &Condition) -> bool {
+    *one == Condition { last_transition_time: one.last_transition_time, ..other.clone() }
+}
+
+fn accepted(status: &Value) -> Option<Condition> {
+    let conditions = status.get("conditions")?.as_array()?;
+    let found = conditions.iter().find(|condition| condition["type"] == ACCEPTED)?;
+    serde_json::from_value(found.clone()).ok()
+}
+
+/// Puts a condition among the others, in the place of its like.
+fn with_condition(status: &mut Value, condition: &Condition) {
+    let Some(fields) = status.as_object_mut() else { return };
+    let conditions = fields.entry("conditions").or_insert_with(|| json!([]));
+    if let Some(conditions) = conditions.as_array_mut() {
+        conditions.retain(|other| other["type"] != condition.r#type.as_str());
+        conditions.push(json!(condition));
+    }
+}
+
+fn words(found: &[Finding]) -> String {
+    let message = found.iter().map(|finding| format!("{}: {}", finding.code, finding.message));
+    message.collect::<Vec<_>>().join("; ")
+}
+
 /// Every error of a document, as its object's status.
 fn rejected(found: &[Finding], generation: u64, now: Moment) -> CommonStatus {
-    let message = found.iter().map(|finding| format!("{}: {}", finding.code, finding.message));
-    let message = message.collect::<Vec<_>>().join("; ");
+    let message = words(found);
     let condition = |r#type: &str| Condition {
         r#type: r#type.to_owned(),
         status: ConditionStatus::False,
@@ -262,10 +354,22 @@ fn rejected(found: &[Finding], generation: u64, now: Moment) -> CommonStatus {
     };
     CommonStatus {
         observed_generation: generation,
-        conditions: vec![condition("Ready"), condition("OnSchedule")],
+        conditions: vec![condition("Ready"), condition("OnSchedule"), condition(ACCEPTED)],
         attention: Some(attention),
         ..CommonStatus::default()
     }
+}
+
+/// A record of a newer version is left as it is, and its object with it.
+fn not_newer(name: &ObjectName, held: &Held) -> Result<(), Failure> {
+    let Some(found) = held.record.as_deref().and_then(Kept::newer) else { return Ok(()) };
+    let message = format!(
+        "the record of `{name}` was written by a newer version of claviger (schema {found}, this one reads up to {SCHEMA}): it is left as it is"
+    );
+    tracing::error!(object = %name, reason = "StoreFailed", "{message}");
+    Err(Failure::new(Reason::StoreFailed, message)
+        .retry(Retry::Never)
+        .fix("install that version again; with the field `status.record` removed, what is in service is taken over"))
 }
 
 fn with_record(mut status: Value, kept: &Kept) -> Value {
@@ -290,12 +394,14 @@ impl Store for StatusStore {
         Box::pin(async move {
             let Some(held) = self.objects.held(name) else { return self.below.load(name).await };
             if !self.memory().written.contains_key(name) {
+                not_newer(name, &held)?;
                 return Ok(self.first(name, &held));
             }
             // Asked anew: what a watch saw may be older than what was written last.
             let found = self.cluster.beside(name).get_opt(name.name.as_str()).await;
             let found = found.map_err(|error| self.failure("read", name, &error))?;
             let Some((_, now)) = found.and_then(|object| objects::held(name.kind, &object)) else { return Ok(None) };
+            not_newer(name, &now)?;
             let kept = now.record.as_deref().and_then(Kept::decode);
             let version = kept.as_ref().map_or(0, |kept| kept.version);
             self.memory().written.insert(name.clone(), Written { uid: now.uid, version });
@@ -306,7 +412,11 @@ impl Store for StatusStore {
 
     fn commit<'a>(&'a self, commit: Commit<'a>) -> Answer<'a, Version> {
         Box::pin(async move {
-            let Some(held) = self.objects.held(commit.name) else { return self.below.commit(commit).await };
+            let Some(held) = self.objects.held(commit.name) else {
+                // The memory of an object goes with it: another one of the name adopts nothing.
+                let gone = self.memory().written.remove(commit.name).is_some();
+                return if gone { Ok(Version::NOTHING) } else { self.below.commit(commit).await };
+            };
             let (found, expected) = (self.version(commit.name, &held), commit.expected.map(|version| version.0));
             if found.unwrap_or_default() != expected.unwrap_or_default() && found.is_some() {
                 return Err(stale(commit.name, found, expected));

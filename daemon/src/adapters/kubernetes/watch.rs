@@ -13,10 +13,11 @@ use kube::{
         watcher::{self, Event},
     },
 };
+use tokio::time::Instant;
 
 use super::{
     CERTIFICATE, Cluster, MANAGED,
-    fault::words,
+    fault::{is_refused, words},
     objects::{Held, Objects, held},
 };
 
@@ -29,7 +30,7 @@ pub fn watch_all(cluster: &Cluster, objects: &Arc<Objects>) {
 
 async fn watch(api: Api<DynamicObject>, kind: Kind, objects: Arc<Objects>) {
     let mut events = pin!(kube::runtime::watcher(api, watcher::Config::default()).default_backoff());
-    let mut listed: BTreeMap<ObjectName, Held> = BTreeMap::new();
+    let (mut listed, mut told): (BTreeMap<ObjectName, Held>, Told) = (BTreeMap::new(), None);
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Apply(object)) => objects.put(kind, &object),
@@ -37,37 +38,71 @@ async fn watch(api: Api<DynamicObject>, kind: Kind, objects: Arc<Objects>) {
             Ok(Event::Init) => listed.clear(),
             Ok(Event::InitApply(object)) => listed.extend(held(kind, &object)),
             Ok(Event::InitDone) => objects.replace(kind, std::mem::take(&mut listed)),
-            Err(error) => tell(&objects, kind, &error),
+            Err(error) => tell(&objects, kind, &error, &mut told),
         }
     }
 }
 
-/// Lists every kind anew: a replica that begins to lead must know what the one before it wrote last.
+/// Lists every kind anew: a replica that begins to lead must know what the one before it wrote last. A kind that is refused stops
+/// nothing but itself, unless everything else stands on it.
 ///
 /// # Errors
-/// When the API server does not answer.
+/// When the API server does not answer, or refuses what everything stands on.
 pub async fn refresh(cluster: &Cluster, objects: &Objects) -> Result<(), String> {
     for kind in crd::KINDS {
-        let (api, mut all, mut page) = (cluster.everywhere(kind), BTreeMap::new(), ListParams::default().limit(PAGE));
-        loop {
-            let list = api.list(&page).await.map_err(|error| words(&error))?;
-            all.extend(list.items.iter().filter_map(|object| held(kind, object)));
-            match list.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => page = page.continue_token(&token),
-                None => break,
+        match list(cluster, kind).await {
+            Ok((all, version)) => objects.freshen(kind, all, &version),
+            Err(error) => {
+                let why = format!("{}.{}: {}", crd::plural(kind), crd::GROUP, words(&error));
+                if !is_refused(&error) || matches!(kind, Kind::Environment | Kind::KmsKey) {
+                    return Err(why);
+                }
+                tracing::error!(reason = "StoreFailed", "the work goes on without what cannot be listed, {why}");
+                objects.fail(kind, why, true);
             }
         }
-        objects.replace(kind, all);
     }
     Ok(())
 }
 
+/// Everything of a kind, and the version of the list.
+async fn list(cluster: &Cluster, kind: Kind) -> Result<(BTreeMap<ObjectName, Held>, String), kube::Error> {
+    let (api, mut all, mut page) = (cluster.everywhere(kind), BTreeMap::new(), ListParams::default().limit(PAGE));
+    loop {
+        let list = api.list(&page).await?;
+        all.extend(list.items.iter().filter_map(|object| held(kind, object)));
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok((all, list.metadata.resource_version.unwrap_or_default())),
+        }
+    }
+}
+
 const PAGE: u32 = 500;
 
-fn tell(objects: &Objects, kind: Kind, error: &watcher::Error) {
+/// What was said last, and when.
+type Told = Option<(String, Instant)>;
+
+/// The same is said once a minute.
+const SAID_FOR: Duration = Duration::from_secs(60);
+
+fn tell(objects: &Objects, kind: Kind, error: &watcher::Error, told: &mut Told) {
     let (resource, why) = (format!("{}.{}", crd::plural(kind), crd::GROUP), reason(error));
-    tracing::warn!(reason = "StoreFailed", "{resource} cannot be watched, what was seen last stays: {why}");
-    objects.fail(kind, format!("{resource}: {why}"));
+    if told.as_ref().is_none_or(|(said, at)| *said != why || at.elapsed() >= SAID_FOR) {
+        tracing::warn!(reason = "StoreFailed", "{resource} cannot be watched, what was seen last stays: {why}");
+        *told = Some((why.clone(), Instant::now()));
+    }
+    objects.fail(kind, format!("{resource}: {why}"), is_answer(error));
+}
+
+/// Whether the API server has answered, and will answer the same as long as nobody gives the right, or the definition.
+fn is_answer(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => is_refused(error),
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => false,
+    }
 }
 
 pub(super) fn reason(error: &watcher::Error) -> String {
@@ -89,15 +124,25 @@ pub fn watch_secrets(
 ) -> tokio::task::JoinHandle<()> {
     let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(cluster.client.clone(), namespace.as_str());
     let (key, value) = MANAGED;
+    let place = namespace.to_string();
     let only_ours = watcher::Config::default().labels(&format!("{key}={value}"));
     tokio::spawn(async move {
-        let mut events = pin!(kube::runtime::watcher(secrets, only_ours).default_backoff());
+        let (mut events, mut told) = (pin!(kube::runtime::watcher(secrets, only_ours).default_backoff()), false);
         while let Some(event) = events.next().await {
             match event {
                 Ok(Event::Apply(secret) | Event::Delete(secret)) => owner(&secret).into_iter().for_each(&tell),
-                Ok(Event::Init | Event::InitApply(_) | Event::InitDone) => {}
+                Ok(Event::Init | Event::InitApply(_)) => {}
+                Ok(Event::InitDone) => told = false,
                 Err(error) => {
-                    tracing::debug!("secrets cannot be watched: {}", reason(&error));
+                    let why = reason(&error);
+                    if is_answer(&error) && !std::mem::replace(&mut told, true) {
+                        tracing::warn!(
+                            reason = "StoreFailed",
+                            "secrets in `{place}` cannot be watched, one that is edited by hand is seen late: {why}"
+                        );
+                    } else {
+                        tracing::debug!("secrets in `{place}` cannot be watched: {why}");
+                    }
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }

@@ -109,7 +109,7 @@ impl Ingresses {
 }
 
 /// How often it is asked whether a right was given by now.
-const ASK_AGAIN: Duration = Duration::from_secs(300);
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// A cluster without that definition is one without Gateways, and nothing to speak of.
 fn look_for_gateways(cluster: Cluster, known: Arc<watch::Sender<bool>>) -> AbortOnDropHandle<()> {
