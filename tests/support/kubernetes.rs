@@ -10,9 +10,11 @@ use crate::challenge_dns::loopback;
 use crate::{Process, Program, TestAuthority, client_trusting, free_port, plain_client, tools, wait_until};
 
 mod audit;
+mod faults;
 mod kubeconfig;
 
 pub use audit::ApiRequest;
+pub use faults::{ApiCall, ApiFault, ApiFaults, ApiRule, Watches};
 pub use kubeconfig::Kubeconfig;
 
 /// An API server with its etcd. Role-based access control holds, nobody has rights but the administrator, and nothing
