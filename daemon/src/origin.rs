@@ -15,7 +15,7 @@ use crate::{
     adapters::{
         clock::Pace,
         directory::{self, Watch},
-        kubernetes::{self, Cluster, Events, Ingresses, Leader, Objects, StatusStore},
+        kubernetes::{self, Cluster, Events, Fence, Ingresses, Leader, Objects, StatusStore},
         sqlite::SqliteStore,
     },
     shared::Shared,
@@ -41,6 +41,9 @@ pub struct InCluster {
     pub records: Arc<StatusStore>,
     /// Events.
     pub events: Events,
+    /// Whether this replica may act.
+    pub fence: Arc<Fence>,
+    clock: Arc<dyn Clock>,
     ingresses: Ingresses,
     secrets: Mutex<BTreeMap<Namespace, JoinHandle<()>>>,
 }
@@ -113,10 +116,11 @@ impl InCluster {
             );
         }
         let (below, clock) = (Arc::clone(store) as Arc<dyn Store>, Arc::clone(clock) as Arc<dyn Clock>);
-        let records = Arc::new(StatusStore::new(cluster.clone(), Arc::clone(&objects), below, clock));
+        let records = Arc::new(StatusStore::new(cluster.clone(), Arc::clone(&objects), below, Arc::clone(&clock)));
         let events = Events::start(&cluster, Arc::clone(&objects), instance.to_owned());
-        let ingresses = Ingresses::new(&cluster, &objects, &events);
-        Ok(Self { cluster, objects, records, events, ingresses, secrets: Mutex::default() })
+        let fence = Arc::default();
+        let ingresses = Ingresses::new(&cluster, &objects, &events, &fence);
+        Ok(Self { cluster, objects, records, events, fence, clock, ingresses, secrets: Mutex::default() })
     }
 
     /// Stands for election.
@@ -124,7 +128,9 @@ impl InCluster {
     /// # Errors
     /// When the Lease cannot be had.
     pub async fn stand(&self, instance: &str) -> Result<Leader, StartError> {
-        kubernetes::lead(&self.cluster, LEASE, instance).await.map_err(|why| StartError::part("the election", &why))
+        let (clock, fence) = (Arc::clone(&self.clock), Arc::clone(&self.fence));
+        let leads = kubernetes::lead(&self.cluster, LEASE, instance, clock, fence).await;
+        leads.map_err(|why| StartError::part("the election", &why))
     }
 
     /// Begins to lead: knows what the replica before this one wrote last, also when the API server answers later only.
@@ -147,6 +153,9 @@ impl InCluster {
 
     /// Says of every object whose document is rejected, and of which no version is in force, why.
     pub async fn tell_rejected(&self, shared: &Shared) {
+        if !self.fence.holds() {
+            return;
+        }
         let mut found: BTreeMap<ObjectName, Vec<Finding>> = BTreeMap::new();
         for finding in shared.documents.view().rejected {
             if let Some(name) = named(&finding.file).filter(|name| shared.documents.wanted(name).is_none()) {

@@ -262,6 +262,9 @@ impl<N: Noun> Keeper<N> {
     fn note(&self, name: &ObjectName, kept: &mut Kept<N>, wanted: &Wanted, plan: &Plan, ready: Ready, at: Moment) {
         let before = kept.stored.is_some().then(|| kept.seen.record.said.clone());
         kept.seen.note(wanted, plan, ready, at);
+        if let (Step::Act(_), Some(intent)) = (&plan.step, &mut kept.seen.record.intent) {
+            intent.term = self.common.world.term();
+        }
         let environment = wanted.environment.as_ref().map(|at| &at.name);
         let now = &kept.seen.record.said;
         let hostname = match &wanted.spec {

@@ -130,7 +130,7 @@ impl Objects {
     pub(super) fn put(&self, kind: Kind, object: &DynamicObject) {
         let Some((name, held)) = held(kind, object) else { return };
         let mut seen = self.seen_mut();
-        if seen.objects.get(&name).is_some_and(|before| held.is_older_than(before)) {
+        if seen.objects.get(&name).is_some_and(|before| is_older(&held.version, &before.version)) {
             return;
         }
         let held = held.after(seen.objects.get(&name));
@@ -145,7 +145,11 @@ impl Objects {
 
     pub(super) fn remove(&self, kind: Kind, object: &DynamicObject) {
         let Some(name) = name_of(kind, object) else { return };
-        if self.seen_mut().objects.remove(&name).is_some() {
+        let deleted = object.metadata.resource_version.as_deref().unwrap_or_default();
+        let mut seen = self.seen_mut();
+        if seen.objects.get(&name).is_some_and(|held| !is_older(deleted, &held.version)) {
+            seen.objects.remove(&name);
+            drop(seen);
             self.changed.notify_one();
         }
     }
@@ -178,12 +182,6 @@ impl Objects {
 }
 
 impl Held {
-    /// Whether it is an earlier state of the same object: a watch may be behind a list. Versions are numbers that grow (KEP-5504).
-    fn is_older_than(&self, other: &Self) -> bool {
-        let number = |held: &Self| held.version.parse::<u64>().ok();
-        self.uid == other.uid && number(self).zip(number(other)).is_some_and(|(own, others)| own < others)
-    }
-
     /// As it is now, when it was that before.
     fn after(self, before: Option<&Self>) -> Self {
         match before.filter(|before| before.loaded && before.uid == self.uid) {
@@ -191,6 +189,13 @@ impl Held {
             None => self,
         }
     }
+}
+
+/// Whether it is an earlier state: a watch may be behind a list, and tell once more of an object that stood there before under the same
+/// name. Versions of a kind are numbers that grow (KEP-5504).
+fn is_older(version: &str, other: &str) -> bool {
+    let number = |version: &str| version.parse::<u64>().ok();
+    number(version).zip(number(other)).is_some_and(|(one, other)| one < other)
 }
 
 /// An object that is being deleted is as good as gone: nothing new is begun for it.
@@ -292,8 +297,13 @@ mod tests {
         put(&objects, &object("10", "a", "new.example.com", None));
         put(&objects, &object("9", "a", "old.example.com", None));
         assert!(String::from_utf8_lossy(&objects.held(&web()).unwrap().document).contains("new.example.com"));
-        put(&objects, &object("8", "b", "another.example.com", None));
+        put(&objects, &object("8", "before", "older.example.com", None));
+        objects.remove(Kind::TlsCertificate, &object("9", "before", "older.example.com", None));
+        assert_eq!(objects.held(&web()).unwrap().uid, "a", "what stood there before under the same name is long gone");
+        put(&objects, &object("11", "b", "another.example.com", None));
         assert_eq!(objects.held(&web()).unwrap().uid, "b", "another object of the same name is no earlier state");
+        objects.remove(Kind::TlsCertificate, &object("12", "b", "another.example.com", None));
+        assert!(objects.held(&web()).is_none());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use claviger_config::{
-    API_VERSION, Moment, ObjectName, Reason,
+    API_VERSION, Moment, ObjectName, Reason, Span,
     admin::Finding,
     condition::{Attention, CommonStatus, Condition, ConditionStatus},
 };
@@ -139,18 +139,26 @@ impl StatusStore {
                     self.wrote(commit, &held, kept.version, object.metadata.resource_version);
                     return Ok(Version(kept.version));
                 }
-                Err(error) if fault::is_conflict(&error) => held = self.again(commit, &held, expected).await?,
+                Err(error) if fault::is_conflict(&error) || fault::is_lost(&error) => {
+                    held = self.again(commit, &held, &kept).await?;
+                    // It was done, and only the answer was lost.
+                    if held.record.as_deref().and_then(Kept::decode).as_ref() == Some(&kept) {
+                        self.wrote(commit, &held, kept.version, Some(held.version.clone()));
+                        return Ok(Version(kept.version));
+                    }
+                }
                 Err(error) if fault::is_missing(&error) => return Err(gone(commit.name)),
                 Err(error) => return Err(self.failure("write the status of", commit.name, &error)),
             }
         }
         let message =
             format!("the status of `{}` could not be written: somebody else writes all the time", commit.name);
-        Err(Failure::new(Reason::StoreFailed, message))
+        let again = self.clock.now() + Span::seconds(10);
+        Err(Failure::new(Reason::StoreFailed, message).retry(Retry::At(again)))
     }
 
-    /// Somebody wrote in between. When it was not the record, the write may be tried on what stands there now.
-    async fn again(&self, commit: &Commit<'_>, before: &Held, expected: Option<u64>) -> Result<Held, Failure> {
+    /// Somebody wrote in between, or the answer was lost. When it was not the record, the write may be tried on what stands there now.
+    async fn again(&self, commit: &Commit<'_>, before: &Held, ours: &Kept) -> Result<Held, Failure> {
         let api = self.cluster.beside(commit.name);
         let found = api.get_opt(commit.name.name.as_str()).await;
         let found = found.map_err(|error| self.failure("read", commit.name, &error))?;
@@ -159,18 +167,12 @@ impl StatusStore {
         if now.uid != before.uid {
             return Err(gone(commit.name));
         }
-        let stands = now.record.as_deref().and_then(Kept::decode).map(|kept| kept.version);
+        let (stands, expected) = (now.record.as_deref().and_then(Kept::decode), commit.expected.map(|version| version.0));
         // A record that somebody wiped is no rival's.
-        if stands.is_some() && stands != expected {
-            let message = format!(
-                "the record of `{}` has version {}, the write was to replace version {}: another replica is at work",
-                commit.name,
-                stands.unwrap_or_default(),
-                expected.unwrap_or_default()
-            );
-            return Err(Failure::new(Reason::StoreFailed, message));
+        match stands.filter(|stands| Some(stands.version) != expected && stands != ours) {
+            None => Ok(now),
+            Some(stands) => Err(stale(commit.name, Some(stands.version), expected)),
         }
-        Ok(now)
     }
 
     async fn patch(&self, name: &ObjectName, held: &Held, status: &Value) -> Result<DynamicObject, kube::Error> {
@@ -277,7 +279,8 @@ fn with_record(mut status: Value, kept: &Kept) -> Value {
 fn stale(name: &ObjectName, found: Option<u64>, expected: Option<u64>) -> Failure {
     let words = |version: Option<u64>| version.map_or_else(|| "none".to_owned(), |version| version.to_string());
     let message = format!(
-        "the record of `{name}` has version {}, the write was to replace version {}: it is read again",
+        "the record of `{name}` has version {}, the write was to replace version {}: another replica is at work, or the answer to an \
+         earlier write was lost; it is read again",
         words(found),
         words(expected)
     );

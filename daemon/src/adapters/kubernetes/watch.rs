@@ -18,17 +18,18 @@ use super::{
     CERTIFICATE, Cluster, MANAGED,
     fault::words,
     objects::{Held, Objects, held},
+    watching,
 };
 
 /// Watches every kind for as long as the process lives.
 pub fn watch_all(cluster: &Cluster, objects: &Arc<Objects>) {
     for kind in crd::KINDS {
-        tokio::spawn(watch(cluster.everywhere(kind), kind, Arc::clone(objects)));
+        tokio::spawn(watch(cluster.watched_everywhere(kind), kind, Arc::clone(objects)));
     }
 }
 
 async fn watch(api: Api<DynamicObject>, kind: Kind, objects: Arc<Objects>) {
-    let mut events = pin!(kube::runtime::watcher(api, watcher::Config::default()).default_backoff());
+    let mut events = pin!(kube::runtime::watcher(api, watching()).default_backoff());
     let mut listed: BTreeMap<ObjectName, Held> = BTreeMap::new();
     while let Some(event) = events.next().await {
         match event {
@@ -87,9 +88,9 @@ pub fn watch_secrets(
     namespace: &Namespace,
     tell: impl Fn(ObjectName) + Send + 'static,
 ) -> tokio::task::JoinHandle<()> {
-    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(cluster.client.clone(), namespace.as_str());
+    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(cluster.watching.clone(), namespace.as_str());
     let (key, value) = MANAGED;
-    let only_ours = watcher::Config::default().labels(&format!("{key}={value}"));
+    let only_ours = watching().labels(&format!("{key}={value}"));
     tokio::spawn(async move {
         let mut events = pin!(kube::runtime::watcher(secrets, only_ours).default_backoff());
         while let Some(event) = events.next().await {
