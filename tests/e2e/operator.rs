@@ -144,7 +144,7 @@ pub(crate) async fn quiet(cluster: &Cluster) -> Result<()> {
 }
 
 /// A cluster in which `web` is ready and nobody at work.
-async fn in_order() -> Result<Cluster> {
+pub(crate) async fn in_order() -> Result<Cluster> {
     let cluster = Cluster::new().await?;
     cluster.apply(&[certificate("web", NAME)]).await?;
     let daemon = cluster.ground.start().await?;
@@ -155,7 +155,7 @@ async fn in_order() -> Result<Cluster> {
 }
 
 /// What was made outside: orders, keys, accounts.
-fn made(cluster: &Cluster) -> (usize, usize, usize) {
+pub(crate) fn made(cluster: &Cluster) -> (usize, usize, usize) {
     let ground = &cluster.ground;
     (ground.orders(), ground.aws.count_done_actions("CreateKey"), ground.accounts())
 }
@@ -173,7 +173,7 @@ async fn a_start_on_what_is_in_order_writes_nothing() -> Result<()> {
 }
 
 /// Whether the daemon has made up its mind about everything.
-async fn looked_at(cluster: &Cluster) -> bool {
+pub(crate) async fn looked_at(cluster: &Cluster) -> bool {
     let status = cluster.ground.site.ctl_json(&["status"]).unwrap_or_default();
     let totals = status["totals"].as_array().cloned().unwrap_or_default();
     totals.len() == 3 && totals.iter().all(|total| total["ready"] == 1)
@@ -263,7 +263,7 @@ async fn of_two_replicas_one_works_and_the_other_takes_over_in_the_middle_of_an_
     Ok(())
 }
 
-async fn lease(cluster: &Cluster) -> Result<Value> {
+pub(crate) async fn lease(cluster: &Cluster) -> Result<Value> {
     cluster.get("lease", "default", "claviger").await
 }
 

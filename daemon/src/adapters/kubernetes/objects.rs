@@ -154,11 +154,19 @@ impl Objects {
         }
     }
 
-    /// Everything of a kind, listed anew.
+    /// Everything of a kind, listed anew. A list that is known to be of the past changes nothing: the watch that begins there tells the
+    /// rest.
     pub(super) fn replace(&self, kind: Kind, all: BTreeMap<ObjectName, Held>) {
         let mut seen = self.seen_mut();
-        seen.objects.retain(|name, _| name.kind != kind || all.contains_key(name));
+        let past = |(name, held): (&ObjectName, &Held)| {
+            seen.objects.get(name).is_some_and(|before| is_older(&held.version, &before.version))
+        };
+        let of_the_past = all.iter().any(past);
+        seen.objects.retain(|name, _| of_the_past || name.kind != kind || all.contains_key(name));
         for (name, held) in all {
+            if seen.objects.get(&name).is_some_and(|before| is_older(&held.version, &before.version)) {
+                continue;
+            }
             let held = held.after(seen.objects.get(&name));
             seen.objects.insert(name, held);
         }
@@ -304,6 +312,21 @@ mod tests {
         assert_eq!(objects.held(&web()).unwrap().uid, "b", "another object of the same name is no earlier state");
         objects.remove(Kind::TlsCertificate, &object("12", "b", "another.example.com", None));
         assert!(objects.held(&web()).is_none());
+    }
+
+    #[test]
+    fn a_list_of_the_past_changes_and_removes_nothing() {
+        let objects = Objects::default();
+        put(&objects, &object("10", "a", "new.example.com", None));
+        let mut later = object("11", "b", "later.example.com", None);
+        later.metadata.name = Some("later".to_owned());
+        put(&objects, &later);
+        let listed = |version| held(Kind::TlsCertificate, &object(version, "a", "old.example.com", None));
+        objects.replace(Kind::TlsCertificate, listed("9").into_iter().collect());
+        let count = || objects.read().iter().filter(|file| file.content.is_ok()).count();
+        assert!(count() == 2 && String::from_utf8_lossy(&objects.held(&web()).unwrap().document).contains("new.example"));
+        objects.replace(Kind::TlsCertificate, listed("12").into_iter().collect());
+        assert!(count() == 1 && String::from_utf8_lossy(&objects.held(&web()).unwrap().document).contains("old.example"));
     }
 
     #[test]

@@ -162,17 +162,25 @@ impl StatusStore {
         let api = self.cluster.beside(commit.name);
         let found = api.get_opt(commit.name.name.as_str()).await;
         let found = found.map_err(|error| self.failure("read", commit.name, &error))?;
-        let (_, now) =
-            found.and_then(|object| objects::held(commit.name.kind, &object)).ok_or_else(|| gone(commit.name))?;
+        let object = found.ok_or_else(|| gone(commit.name))?;
+        let (_, now) = objects::held(commit.name.kind, &object).ok_or_else(|| gone(commit.name))?;
         if now.uid != before.uid {
             return Err(gone(commit.name));
         }
+        self.objects.put(commit.name.kind, &object);
         let (stands, expected) = (now.record.as_deref().and_then(Kept::decode), commit.expected.map(|version| version.0));
         // A record that somebody wiped is no rival's.
         match stands.filter(|stands| Some(stands.version) != expected && stands != ours) {
+            None if now.generation != before.generation => Err(self.another_document(commit.name)),
             None => Ok(now),
             Some(stands) => Err(stale(commit.name, Some(stands.version), expected)),
         }
+    }
+
+    /// What was heard meanwhile is kept, and it is decided anew by what the document says now.
+    fn another_document(&self, name: &ObjectName) -> Failure {
+        let message = format!("the document of `{name}` has changed meanwhile: it is read again");
+        Failure::new(Reason::StoreFailed, message).retry(Retry::At(self.clock.now() + Span::seconds(1)))
     }
 
     async fn patch(&self, name: &ObjectName, held: &Held, status: &Value) -> Result<DynamicObject, kube::Error> {
@@ -297,7 +305,12 @@ impl Store for StatusStore {
             // Asked anew: what a watch saw may be older than what was written last.
             let found = self.cluster.beside(name).get_opt(name.name.as_str()).await;
             let found = found.map_err(|error| self.failure("read", name, &error))?;
-            let Some((_, now)) = found.and_then(|object| objects::held(name.kind, &object)) else { return Ok(None) };
+            let Some(object) = found else { return Ok(None) };
+            let Some((_, now)) = objects::held(name.kind, &object) else { return Ok(None) };
+            self.objects.put(name.kind, &object);
+            if now.uid == held.uid && now.generation != held.generation {
+                return Err(self.another_document(name));
+            }
             let kept = now.record.as_deref().and_then(Kept::decode);
             let version = kept.as_ref().map_or(0, |kept| kept.version);
             self.memory().written.insert(name.clone(), Written { uid: now.uid, version });
@@ -308,7 +321,11 @@ impl Store for StatusStore {
 
     fn commit<'a>(&'a self, commit: Commit<'a>) -> Answer<'a, Version> {
         Box::pin(async move {
-            let Some(held) = self.objects.held(commit.name) else { return self.below.commit(commit).await };
+            let Some(held) = self.objects.held(commit.name) else {
+                // The record of an object went with it; one that never had an object is below.
+                let went = self.memory().written.remove(commit.name).and(commit.expected);
+                return if let Some(version) = went { Ok(version) } else { self.below.commit(commit).await };
+            };
             let (found, expected) = (self.version(commit.name, &held), commit.expected.map(|version| version.0));
             if found.unwrap_or_default() != expected.unwrap_or_default() && found.is_some() {
                 return Err(stale(commit.name, found, expected));

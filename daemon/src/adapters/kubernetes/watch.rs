@@ -93,10 +93,25 @@ pub fn watch_secrets(
     let only_ours = watching().labels(&format!("{key}={value}"));
     tokio::spawn(async move {
         let mut events = pin!(kube::runtime::watcher(secrets, only_ours).default_backoff());
+        let (mut seen, mut listed): (Option<Secrets>, Secrets) = Default::default();
         while let Some(event) = events.next().await {
             match event {
-                Ok(Event::Apply(secret) | Event::Delete(secret)) => owner(&secret).into_iter().for_each(&tell),
-                Ok(Event::Init | Event::InitApply(_) | Event::InitDone) => {}
+                Ok(Event::Apply(secret)) => {
+                    seen.get_or_insert_default().extend(told(&secret));
+                    owner(&secret).into_iter().for_each(&tell);
+                }
+                Ok(Event::Delete(secret)) => {
+                    seen.get_or_insert_default().remove(secret.name_any().as_str());
+                    owner(&secret).into_iter().for_each(&tell);
+                }
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitApply(secret)) => listed.extend(told(&secret)),
+                Ok(Event::InitDone) => {
+                    let now = std::mem::take(&mut listed);
+                    // The first list is no news: everything is looked at after a start.
+                    seen.iter().flat_map(|before| missed(before, &now)).for_each(&tell);
+                    seen = Some(now);
+                }
                 Err(error) => {
                     tracing::debug!("secrets cannot be watched: {}", reason(&error));
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -106,8 +121,43 @@ pub fn watch_secrets(
     })
 }
 
+/// Owner and version of each Secret by its name: a list that follows on a gap does not say what was missed.
+type Secrets = BTreeMap<Box<str>, (ObjectName, Box<str>)>;
+
+fn told(secret: &PartialObjectMeta<Secret>) -> Option<(Box<str>, (ObjectName, Box<str>))> {
+    let version = secret.resource_version().unwrap_or_default();
+    Some((secret.name_any().into(), (owner(secret)?, version.into())))
+}
+
+/// Whose Secrets are gone or have changed from one list to the next.
+fn missed(before: &Secrets, now: &Secrets) -> Vec<ObjectName> {
+    let gone = before.iter().filter(|(name, _)| !now.contains_key(*name));
+    let changed = now.iter().filter(|(name, told)| before.get(*name).is_none_or(|before| before != *told));
+    gone.chain(changed).map(|(_, (owner, _))| owner.clone()).collect()
+}
+
 fn owner(secret: &PartialObjectMeta<Secret>) -> Option<ObjectName> {
     let name = secret.annotations().get(CERTIFICATE)?.parse().ok()?;
     let namespace = secret.namespace()?.parse().ok()?;
     Some(ObjectName { kind: Kind::TlsCertificate, namespace: Some(namespace), name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_gap_hid_is_seen_from_the_next_list() {
+        let name = |name: &str| ObjectName {
+            kind: Kind::TlsCertificate,
+            namespace: Some("staging".parse().unwrap()),
+            name: name.parse().unwrap(),
+        };
+        let list = |all: &[(&str, &str)]| -> Secrets {
+            all.iter().map(|(of, version)| (format!("{of}-tls").into(), (name(of), (*version).into()))).collect()
+        };
+        let before = list(&[("gone", "1"), ("edited", "2"), ("same", "3")]);
+        let now = list(&[("edited", "5"), ("same", "3"), ("new", "4")]);
+        assert_eq!(missed(&before, &now), [name("gone"), name("edited"), name("new")]);
+    }
 }

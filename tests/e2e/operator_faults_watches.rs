@@ -1,0 +1,147 @@
+//! What the operator sees comes late, together, twice, not at all, or is long past: it ends where it ends without faults.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use claviger_tests::{Daemon, Watches, wait_until};
+use serde_json::Value;
+
+use crate::{
+    ground::SOON,
+    operator::{made, quiet},
+    operator_faults::{Stage, about, host},
+};
+
+/// How long a watch lasts here, in seconds; otherwise the API server ends one after four minutes.
+const BRIEF: (&str, &str) = ("CLAVIGER_WATCH", "3");
+
+/// A document comes, changes, loses its Secret, and is made anew under the same name: what a user has in the end.
+async fn life(stage: &Stage, name: &str) -> Result<Value> {
+    let kubernetes = &stage.cluster.kubernetes;
+    stage.ask(name).await?;
+    stage.settled(name).await?;
+    let before = stage.cluster.secret(&format!("{name}-tls")).await?;
+    let more = host(name).replace("dnsNames: [", &format!("dnsNames: [more-{name}.staging.example.com, "));
+    ensure!(more.contains(&format!("more-{name}")), "{more}");
+    kubernetes.apply(&more).await?;
+    let changed = async || {
+        let now = stage.cluster.secret(&format!("{name}-tls")).await;
+        now.is_ok_and(|now| now["tls.crt"] != before["tls.crt"])
+    };
+    wait_until(SOON, &format!("{name} with more names"), changed).await?;
+    let pair = stage.cluster.secret(&format!("{name}-tls")).await?;
+    stage.settled(name).await?;
+    kubernetes.kubectl(&["delete", "secret", &format!("{name}-tls"), "--namespace=staging"], "").await?;
+    let back = async || stage.cluster.secret(&format!("{name}-tls")).await.is_ok_and(|now| now == pair);
+    wait_until(SOON, &format!("the secret of {name} to come back"), back).await?;
+    kubernetes.kubectl(&["delete", "tlscertificate", name, "--namespace=staging"], "").await?;
+    kubernetes.apply(&more).await?;
+    let end = stage.settled(name).await?;
+    ensure!(stage.cluster.secret(&format!("{name}-tls")).await? == pair, "{name}: made anew, it has its pair again");
+    Ok(end)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_are_missed_merged_late_or_long_past_change_nothing_in_the_end() -> Result<()> {
+    let stage = Stage::new().await?;
+    stage.cluster.apply(&[]).await?;
+    let daemon = stage.cluster.ground.site.start_with(&[BRIEF]).await?;
+    let first = life(&stage, "reference").await?;
+    let outside = made(&stage.cluster);
+    let writes = stage.writes("reference");
+    println!("without faults: {writes:?}, {outside:?}");
+    let weathers = [
+        ("dropped", Watches::Drop(Duration::from_millis(500))),
+        ("merged", Watches::Merge(Duration::from_millis(700))),
+        ("expired", Watches::Expired),
+        ("unmarked", Watches::NoBookmarks),
+        ("replayed", Watches::Replay),
+        ("silent", Watches::Silent),
+    ];
+    for (number, (name, weather)) in weathers.into_iter().enumerate() {
+        let silent = weather == Watches::Silent;
+        stage.api.watches(weather);
+        if silent {
+            stage.api.watches(Watches::Pass); // those that ran are lost, others pass
+        }
+        let end = life(&stage, name).await.with_context(|| name.to_owned())?;
+        stage.api.heal();
+        ensure!(end == first, "{name} ends in {end:#}, and without faults in {first:#}");
+        let now = made(&stage.cluster);
+        ensure!(now == (outside.0 * (number + 2), outside.1, outside.2), "{name}: {now:?}, once {outside:?}");
+        let found = stage.writes(name);
+        println!("{name}: {found:?}");
+    }
+    daemon.stop().await.map(drop)
+}
+
+/// The daemon's watches hang for the whole of an issuance: it knows its own writes, and finds nothing to do twice when they come.
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_that_are_behind_for_a_whole_issuance_bring_nothing_to_do() -> Result<()> {
+    let stage = Stage::new().await?;
+    let (daemon, reference) = stage.start().await?;
+    let outside = made(&stage.cluster);
+    stage.ask("web").await?;
+    let begun = async || stage.api.count(|call| call.wrote() && about(call, "web")) > 0;
+    wait_until(SOON, "the first write", begun).await?;
+    stage.api.watches(Watches::Hold);
+    stage.judge("web", &reference, 0).await?;
+    stage.api.heal();
+    quiet(&stage.cluster).await?;
+    stage.judge("web", &reference, 0).await?;
+    assert_eq!(made(&stage.cluster), (outside.0 + 1, outside.1, outside.2));
+    daemon.stop().await.map(drop)
+}
+
+/// Starts a daemon that is shown an old list of everything, and none of what came after it.
+async fn in_the_past(stage: &Stage) -> Result<Daemon<'_>> {
+    stage.api.keep_lists();
+    stage.api.watches(Watches::Hold);
+    let delete = ["delete", "lease", "claviger", "--namespace=default"];
+    stage.cluster.kubernetes.kubectl(&delete, "").await?;
+    stage.cluster.ground.start().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_starts_in_the_past_deletes_nothing_and_orders_nothing() -> Result<()> {
+    let stage = Stage::new().await?;
+    let (daemon, reference) = stage.start().await?;
+    daemon.kill()?;
+    let daemon = stage.next_life().await?; // its lists show `second` with one name
+    let renamed = host("second").replace("dnsNames: [", "dnsNames: [more.staging.example.com, ");
+    let before = stage.cluster.secret("second-tls").await?;
+    stage.cluster.kubernetes.apply(&renamed).await?;
+    let changed = async || stage.cluster.secret("second-tls").await.is_ok_and(|now| now["tls.crt"] != before["tls.crt"]);
+    wait_until(SOON, "the new certificate", changed).await?;
+    stage.settled("second").await?;
+    stage.ask("third").await?;
+    stage.settled("third").await?;
+    quiet(&stage.cluster).await?;
+    let (outside, mut pairs) = (made(&stage.cluster), Vec::new());
+    for name in ["reference", "second", "third"] {
+        pairs.push(stage.cluster.secret(&format!("{name}-tls")).await?);
+    }
+    daemon.kill()?;
+
+    let daemon = in_the_past(&stage).await?;
+    let works = async || daemon.log().contains("this replica is at work");
+    wait_until(SOON, "the daemon to be at work", works).await?;
+    quiet(&stage.cluster).await?;
+    tokio::time::sleep(Duration::from_secs(8)).await; // it waits five seconds for its keys, and has had its chance then
+    let same = async || -> Result<()> {
+        for (name, pair) in ["reference", "second", "third"].iter().zip(&pairs) {
+            ensure!(stage.cluster.secret(&format!("{name}-tls")).await? == *pair, "{name} has another pair");
+        }
+        assert_eq!(made(&stage.cluster), outside);
+        Ok(())
+    };
+    same().await.context("in the past")?;
+    stage.api.heal();
+    for name in ["second", "third"] {
+        let end = stage.settled(name).await?;
+        ensure!(end == reference.end, "{name} ends in {end:#}");
+    }
+    quiet(&stage.cluster).await?;
+    same().await.context("back in the present")?;
+    daemon.stop().await.map(drop)
+}
