@@ -27,6 +27,7 @@ mod memory;
 mod operator;
 mod operator_chart;
 mod operator_faults;
+mod operator_faults_lease;
 mod operator_faults_watches;
 mod operator_faults_writes;
 mod operator_ingress;

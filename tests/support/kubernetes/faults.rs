@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
@@ -54,6 +55,8 @@ impl Kubernetes {
             lists: Mutex::default(),
             history: Mutex::default(),
             watches: watch::Sender::new(Watches::Pass),
+            silences: watch::Sender::new(0),
+            silent: AtomicUsize::new(0),
             standing: watch::Sender::new(false),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared))).abort_handle();
@@ -95,6 +98,16 @@ impl ApiFaults {
         self.shared.watches.send_replace(how);
     }
 
+    /// Nothing more comes over the watches that run now, and nothing is closed, not even when the API server ends them: half open.
+    pub fn silence(&self) {
+        self.shared.silences.send_modify(|number| *number += 1);
+    }
+
+    /// How many watches have been silenced.
+    pub fn silent(&self) -> usize {
+        self.shared.silent.load(Ordering::SeqCst)
+    }
+
     /// From now on every list that came by is answered as it was last answered, until [`Self::heal`]: an API server whose cache is
     /// behind. Watches begin there.
     pub fn keep_lists(&self) {
@@ -130,6 +143,8 @@ struct Shared {
     /// What watches have told, by their path: lines.
     history: Mutex<BTreeMap<String, Vec<hyper::body::Bytes>>>,
     watches: watch::Sender<Watches>,
+    silences: watch::Sender<usize>,
+    silent: AtomicUsize,
     standing: watch::Sender<bool>,
 }
 

@@ -98,8 +98,6 @@ pub enum Watches {
     Pass,
     /// Every watch breaks off; one that begins tells once more all that watches on it have told so far, and goes on.
     Replay,
-    /// Nothing comes and nothing is closed, not even by the API server: those that run now are lost for good.
-    Silent,
 }
 
 #[cfg(test)]

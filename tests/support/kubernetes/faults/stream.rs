@@ -1,5 +1,6 @@
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
@@ -10,7 +11,8 @@ use super::{Shared, Watches};
 
 /// Carries a watch to its client until either side ends it.
 pub(super) async fn carry(shared: Arc<Shared>, place: String, upstream: Incoming, client: mpsc::Sender<Bytes>) {
-    let mut weather = shared.watches.subscribe();
+    let (mut weather, mut silences) = (shared.watches.subscribe(), shared.silences.subscribe());
+    silences.mark_unchanged();
     let began = weather.borrow_and_update().clone();
     if began == Watches::Replay {
         let past = shared.history().get(&place).cloned().unwrap_or_default();
@@ -19,7 +21,13 @@ pub(super) async fn carry(shared: Arc<Shared>, place: String, upstream: Incoming
         }
     }
     let mut watched = Watch { shared, place, lines: Lines { upstream, rest: Vec::new() }, client, waiting: Vec::new() };
-    watched.run(began, weather).await;
+    tokio::select! {
+        () = watched.run(began, weather) => return,
+        _ = silences.changed() => {}
+    }
+    // Whoever hangs up is noticed, and nothing else.
+    watched.shared.silent.fetch_add(1, Ordering::SeqCst);
+    watched.client.closed().await;
 }
 
 struct Watch {
@@ -34,11 +42,8 @@ struct Watch {
 impl Watch {
     async fn run(&mut self, mut how: Watches, mut weather: watch::Receiver<Watches>) {
         loop {
-            match &how {
-                Watches::Expired => return self.expire().await,
-                // Whoever hangs up is not noticed before the proxy ends: nobody is left to tell.
-                Watches::Silent => pending::<()>().await,
-                _ => {}
+            if how == Watches::Expired {
+                return self.expire().await;
             }
             let client = self.client.clone();
             tokio::select! {
