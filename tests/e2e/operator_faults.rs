@@ -182,7 +182,7 @@ async fn killed_after_each_write_it_ends_where_it_ends_without_faults() -> Resul
     killed_at_each(true).await
 }
 
-/// From an empty cluster to a certificate in lives of two writes, of which each second one ends before a third.
+/// From an empty cluster to a certificate in lives of three writes, of which each second one ends before a fourth.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_short_lives_make_one_key_one_account_and_one_certificate() -> Result<()> {
     let stage = Stage::new().await?;
@@ -192,7 +192,7 @@ async fn many_short_lives_make_one_key_one_account_and_one_certificate() -> Resu
     loop {
         let ends_after = lives % 2 == 0;
         let such = |call: &ApiCall| call.is_write() && call.resource != "events";
-        stage.api.inject(ApiRule::on(such, ApiFault::Stop(ends_after)).after(if ends_after { 1 } else { 2 }).times(1));
+        stage.api.inject(ApiRule::on(such, ApiFault::Stop(ends_after)).after(if ends_after { 2 } else { 3 }).times(1));
         let ready = async || {
             let web = stage.cluster.get("tlscertificate", "staging", "web").await.unwrap_or_default();
             web["status"]["conditions"][0]["status"] == "True"
@@ -205,7 +205,8 @@ async fn many_short_lives_make_one_key_one_account_and_one_certificate() -> Resu
         let orders = stage.cluster.ground.orders();
         daemon.kill()?;
         // An order whose URL is in no record is a stray one: RFC 8555 has no question for it.
-        let known = stage.cluster.get("tlscertificate", "staging", "web").await?["status"]["pending"]["orderUrl"].is_string();
+        let known =
+            stage.cluster.get("tlscertificate", "staging", "web").await?["status"]["pending"]["orderUrl"].is_string();
         before_an_order = if known { before_an_order } else { orders };
         lives += 1;
         ensure!(lives < 20, "it does not get on");

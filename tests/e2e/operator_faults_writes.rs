@@ -7,8 +7,8 @@ use claviger_tests::{ApiCall, ApiFault, ApiRule, wait_until};
 
 use crate::{
     ground::SOON,
-    operator::{made, quiet},
-    operator_faults::{Stage, about},
+    operator::made,
+    operator_faults::{Reference, Stage, about},
 };
 
 /// What may become of a write.
@@ -26,7 +26,7 @@ const FAULTS: [(&str, ApiFault); 7] = [
 const MORE: usize = 1;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_write_refused_or_lost_once_costs_no_second_order() -> Result<()> {
+async fn writes_that_are_refused_or_lost_cost_no_second_order() -> Result<()> {
     let stage = Stage::new().await?;
     let (daemon, reference) = stage.start().await?;
     let (orders, keys, accounts) = made(&stage.cluster);
@@ -48,19 +48,17 @@ async fn each_write_refused_or_lost_once_costs_no_second_order() -> Result<()> {
         stage.judge(name, &reference, MORE).await?;
     }
     assert_eq!(made(&stage.cluster), (orders + names.len(), keys, accounts));
+    a_minute_of_conflicts(&stage, &reference).await?;
     daemon.stop().await.map(drop)
 }
 
 /// Somebody writes all the time, for a minute of the daemon's time, from the moment on at which the order is made.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_minute_of_conflicts_costs_no_second_order() -> Result<()> {
-    let stage = Stage::new().await?;
-    let (daemon, reference) = stage.start().await?;
+async fn a_minute_of_conflicts(stage: &Stage, reference: &Reference) -> Result<()> {
     let outside = made(&stage.cluster);
     let such = |call: &ApiCall| call.is_write() && about(call, "web");
     stage.api.inject(ApiRule::on(such, ApiFault::CONFLICT).after(1));
     stage.ask("web").await?;
-    let tried = || stage.api.count(|call| such(call));
+    let tried = || stage.api.count(such);
     wait_until(SOON, "the first conflict", async || tried() > 1).await?;
     for _ in 0..6 {
         let before = tried();
@@ -71,8 +69,7 @@ async fn a_minute_of_conflicts_costs_no_second_order() -> Result<()> {
     ensure!(tried() < 60, "{} tries in a minute", tried());
     stage.api.heal();
     stage.cluster.ground.pass(Duration::from_secs(10))?;
-    stage.judge("web", &reference, 0).await?;
-    quiet(&stage.cluster).await?;
+    stage.judge("web", reference, 0).await?;
     assert_eq!(made(&stage.cluster), (outside.0 + 1, outside.1, outside.2));
-    daemon.stop().await.map(drop)
+    Ok(())
 }

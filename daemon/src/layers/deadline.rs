@@ -33,9 +33,9 @@ impl<W: World> Deadline<W> {
 
     /// A store that does not answer is away: what was heard meanwhile is kept until it is back.
     async fn stored<T>(&self, word: &str, call: Answer<'_, T>) -> Result<T, Failure> {
-        tokio::time::timeout(DEADLINE, call).await.unwrap_or_else(|_| {
-            Err(late(word, Reason::StoreFailed).retry(Retry::At(self.clock.now() + STORE_AGAIN)))
-        })
+        tokio::time::timeout(DEADLINE, call)
+            .await
+            .unwrap_or_else(|_| Err(late(word, Reason::StoreFailed).retry(Retry::At(self.clock.now() + STORE_AGAIN))))
     }
 }
 

@@ -293,7 +293,8 @@ impl<N: Noun> Keeper<N> {
             Some((body, version)) => {
                 let record: Record<N::Memory> = read(name, &body).map_err(PassError::Store)?;
                 let (intent, digest) = (record.intent.clone(), Some(digest(&body)));
-                let stored = Stored { intent, digest, essence: essence(&record), version, claims: Vec::new(), ours: false };
+                let stored =
+                    Stored { intent, digest, essence: essence(&record), version, claims: Vec::new(), ours: false };
                 (record, Some(stored))
             }
         };
@@ -338,7 +339,8 @@ impl<N: Noun> Keeper<N> {
             Step::Act(_) => intent_changed || claims_more(),
             Step::Look(_) | Step::Recall(_) => intent_changed,
         };
-        let proves = self.common.world.term() > 0 && matches!(plan.step, Step::Act(_)) && old.is_some_and(|old| !old.ours);
+        let proves =
+            self.common.world.term() > 0 && matches!(plan.step, Step::Act(_)) && old.is_some_and(|old| !old.ours);
         if !proves && (!due || self.is_as_it_was(name, kept)) {
             return Ok(());
         }
@@ -359,7 +361,8 @@ impl<N: Noun> Keeper<N> {
         let status = || self.status(kept, plan, now);
         let commit = Commit { name, environment, body: &body, expected, claims, status: Shows(&status) };
         let version = self.common.world.commit(commit).await?;
-        kept.stored = Some(Stored { intent: record.intent.clone(), digest, essence, version, claims: claimed, ours: true });
+        kept.stored =
+            Some(Stored { intent: record.intent.clone(), digest, essence, version, claims: claimed, ours: true });
         Ok(())
     }
 

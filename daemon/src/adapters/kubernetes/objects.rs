@@ -324,9 +324,13 @@ mod tests {
         let listed = |version| held(Kind::TlsCertificate, &object(version, "a", "old.example.com", None));
         objects.replace(Kind::TlsCertificate, listed("9").into_iter().collect());
         let count = || objects.read().iter().filter(|file| file.content.is_ok()).count();
-        assert!(count() == 2 && String::from_utf8_lossy(&objects.held(&web()).unwrap().document).contains("new.example"));
+        assert!(
+            count() == 2 && String::from_utf8_lossy(&objects.held(&web()).unwrap().document).contains("new.example")
+        );
         objects.replace(Kind::TlsCertificate, listed("12").into_iter().collect());
-        assert!(count() == 1 && String::from_utf8_lossy(&objects.held(&web()).unwrap().document).contains("old.example"));
+        assert!(
+            count() == 1 && String::from_utf8_lossy(&objects.held(&web()).unwrap().document).contains("old.example")
+        );
     }
 
     #[test]

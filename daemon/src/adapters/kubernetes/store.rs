@@ -168,7 +168,8 @@ impl StatusStore {
             return Err(gone(commit.name));
         }
         self.objects.put(commit.name.kind, &object);
-        let (stands, expected) = (now.record.as_deref().and_then(Kept::decode), commit.expected.map(|version| version.0));
+        let (stands, expected) =
+            (now.record.as_deref().and_then(Kept::decode), commit.expected.map(|version| version.0));
         // A record that somebody wiped is no rival's.
         match stands.filter(|stands| Some(stands.version) != expected && stands != ours) {
             None if now.generation != before.generation => Err(self.another_document(commit.name)),

@@ -122,9 +122,10 @@ pub fn watch_secrets(
 }
 
 /// Owner and version of each Secret by its name: a list that follows on a gap does not say what was missed.
-type Secrets = BTreeMap<Box<str>, (ObjectName, Box<str>)>;
+type Secrets = BTreeMap<Box<str>, Told>;
+type Told = (ObjectName, Box<str>);
 
-fn told(secret: &PartialObjectMeta<Secret>) -> Option<(Box<str>, (ObjectName, Box<str>))> {
+fn told(secret: &PartialObjectMeta<Secret>) -> Option<(Box<str>, Told)> {
     let version = secret.resource_version().unwrap_or_default();
     Some((secret.name_any().into(), (owner(secret)?, version.into())))
 }

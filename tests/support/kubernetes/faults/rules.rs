@@ -89,10 +89,8 @@ pub enum Watches {
     Expired,
     /// Events wait, and nothing is closed; they come when watches pass again: the client lives in the past.
     Hold,
-    /// Events of so long a time come together, of each object the last one only.
+    /// Events of so long a time come together, of each object the last one only, and no bookmarks.
     Merge(Duration),
-    /// Bookmarks are left out.
-    NoBookmarks,
     /// As they are.
     #[default]
     Pass,

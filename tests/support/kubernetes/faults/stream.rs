@@ -87,7 +87,7 @@ impl Watch {
                 }
                 self.waiting.push(line);
             }
-            Watches::Hold | Watches::Drop(_) | Watches::NoBookmarks if bookmark => {}
+            Watches::Hold | Watches::Merge(_) | Watches::Drop(_) => {} // a bookmark
             _ => drop(self.client.send(line).await),
         }
     }
