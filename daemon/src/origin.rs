@@ -18,7 +18,7 @@ use crate::{
     adapters::{
         clock::Pace,
         directory::{self, Watch},
-        kubernetes::{self, Cluster, Discovery, Events, Ingresses, Leader, Objects, StatusStore},
+        kubernetes::{self, Cluster, Discovery, Events, Fence, Ingresses, Leader, Objects, StatusStore},
         sqlite::SqliteStore,
     },
     passwords::Passwords,
@@ -45,6 +45,9 @@ pub struct InCluster {
     pub records: Arc<StatusStore>,
     /// Events.
     pub events: Events,
+    /// Whether this replica may act.
+    pub fence: Arc<Fence>,
+    clock: Arc<dyn Clock>,
     ingresses: Ingresses,
     /// What looks for the TLS Secrets of others; absent when the settings do not want it.
     pub discovery: Option<Discovery>,
@@ -133,19 +136,34 @@ impl InCluster {
             );
         }
         let (below, clock) = (Arc::clone(store) as Arc<dyn Store>, Arc::clone(clock) as Arc<dyn Clock>);
-        let records = Arc::new(StatusStore::new(cluster.clone(), Arc::clone(&objects), below, clock));
+        let records = Arc::new(StatusStore::new(cluster.clone(), Arc::clone(&objects), below, Arc::clone(&clock)));
         let events = Events::start(&cluster, Arc::clone(&objects), instance.to_owned());
-        let ingresses = Ingresses::new(&cluster, &objects, &events);
+        let fence = Arc::default();
+        let ingresses = Ingresses::new(&cluster, &objects, &events, &fence);
         let discovery = looks.then(|| Discovery::new(&cluster));
         let (secrets, untold, passwords) = (Mutex::default(), Notify::new(), Passwords::default());
         let whole = AtomicBool::new(objects.complete());
-        Ok(Self { discovery, cluster, objects, records, events, ingresses, secrets, passwords, untold, whole })
+        Ok(Self {
+            discovery,
+            cluster,
+            objects,
+            records,
+            events,
+            fence,
+            clock,
+            ingresses,
+            secrets,
+            passwords,
+            untold,
+            whole,
+        })
     }
 
     /// Stands for election, as soon as the Lease can be had. Until then the daemon is not ready, and says why.
     pub async fn stand(&self, instance: &str, shared: &Shared) -> Leader {
         loop {
-            match kubernetes::lead(&self.cluster, LEASE, instance).await {
+            let (clock, fence) = (Arc::clone(&self.clock), Arc::clone(&self.fence));
+            match kubernetes::lead(&self.cluster, LEASE, instance, clock, fence).await {
                 Ok(leader) => {
                     shared.driver.waits(None);
                     return leader;
@@ -186,6 +204,9 @@ impl InCluster {
 
     /// Says of every object whose newest version is rejected why, whether or not an older one stays in force.
     pub async fn tell_rejected(&self, shared: &Shared) {
+        if !self.fence.holds() {
+            return;
+        }
         let mut found: BTreeMap<ObjectName, Vec<Finding>> = BTreeMap::new();
         for finding in shared.documents.view().rejected {
             if let Some(name) = named(&finding.file) {

@@ -62,7 +62,7 @@ fn tell(shared: &Shared, about: &Place) {
 
 /// Where the passwords of a certificate's keystores stand.
 fn places(name: &ObjectName, document: &Wanted) -> impl Iterator<Item = Place> {
-    let certificate = match &document.spec {
+    let certificate = match &*document.spec {
         // Where no environment claims the namespace, nothing may be read.
         Spec::TlsCertificate(spec) if document.environment.is_some() => Some(spec),
         _ => None,

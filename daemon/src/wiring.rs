@@ -32,7 +32,7 @@ use crate::{
     },
     fleet::Fleet,
     journal::Journal,
-    layers::{audit::Audited, deadline::Deadline, meter::Metered},
+    layers::{audit::Audited, deadline::Deadline, fence::Fenced, meter::Metered},
     origin::InCluster,
     shared::Shared,
     sight::{feed, log::Teller, metrics::Metrics},
@@ -116,13 +116,19 @@ fn events(parts: &Parts<'_>) -> Option<crate::sight::log::Events> {
     Some(Box::new(move |name, plan| events.tell(name, plan)))
 }
 
-/// Audit outermost, so that what is journalled is what was tried; crash points innermost, next to the far side.
+/// Audit around the others, so that what is journalled is what was tried; crash points innermost, next to the far side. In a cluster
+/// nothing is tried by whoever does not lead.
 fn world(parts: &Parts<'_>, outside: Outside) -> Result<Arc<dyn World>, StartError> {
     #[cfg(feature = "dev")]
     let outside = crate::layers::crash::Crashing::new(outside)
         .map_err(|why| StartError::Part { what: "the crash point", why })?;
-    let metered = Metered::new(Deadline::new(outside), Arc::clone(parts.metrics));
-    Ok(Arc::new(Audited::new(metered, Arc::clone(parts.journal) as Arc<dyn Audit>)))
+    let clock = || Arc::clone(parts.clock) as Arc<dyn Clock>;
+    let metered = Metered::new(Deadline::new(outside, clock()), Arc::clone(parts.metrics));
+    let audited = Audited::new(metered, Arc::clone(parts.journal) as Arc<dyn Audit>);
+    Ok(match parts.cluster {
+        Some(at) => Arc::new(Fenced::new(audited, Arc::clone(&at.fence), clock())),
+        None => Arc::new(audited),
+    })
 }
 
 fn outside(parts: &Parts<'_>) -> Result<Outside, StartError> {

@@ -44,7 +44,6 @@ const VENDORS: &[&str] = &[
     "instant_acme",
     "k8s_openapi",
     "kube",
-    "kube_lease_manager",
     "p12_keystore",
     "rcgen",
     "rusqlite",

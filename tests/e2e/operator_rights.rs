@@ -37,7 +37,9 @@ impl Installed {
         for namespace in [NAMESPACE, "staging"] {
             kubernetes.kubectl(&["create", "namespace", namespace], "").await?;
         }
-        kubernetes.kubectl(&["apply", "--server-side", "--filename=-"], &rendered(&kubernetes, NAMESPACE).await?).await?;
+        kubernetes
+            .kubectl(&["apply", "--server-side", "--filename=-"], &rendered(&kubernetes, NAMESPACE).await?)
+            .await?;
         kubernetes.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"], "").await?;
         let wire = Wire::to(kubernetes.address()).await?;
         let account = kubernetes.kubeconfig_of(NAMESPACE, "claviger").await?;

@@ -10,10 +10,12 @@ use crate::challenge_dns::loopback;
 use crate::{Process, Program, TestAuthority, client_trusting, free_port, plain_client, tools, wait_until};
 
 mod audit;
+mod faults;
 mod kubeconfig;
 mod kubelet;
 
 pub use audit::ApiRequest;
+pub use faults::{ApiCall, ApiFault, ApiFaults, ApiRule, Watches};
 pub use kubeconfig::Kubeconfig;
 pub use kubelet::Kubelet;
 

@@ -5,7 +5,7 @@
 //! | [`Pebble`] | an ACME CA, behind a [`Proxy`] where faults are wanted | Let's Encrypt's own test server |
 //! | [`ChallengeDns`] | the DNS that Pebble asks while it validates | comes with Pebble |
 //! | [`Moto`], [`Ministack`] | AWS KMS and STS, behind a [`PlainProxy`] for faults | two makers; where one is wrong the other is right |
-//! | [`Kubernetes`] | a kube-apiserver on an etcd, without controllers, behind a [`Wire`] that can be cut | Kubernetes' own, with its audit log |
+//! | [`Kubernetes`] | a kube-apiserver on an etcd, without controllers, behind an [`ApiFaults`] or a [`Wire`] where faults are wanted | Kubernetes' own, with its audit log |
 //! | [`Kubelet`] | what of a node's kubelet forwards ports | ours: the API server before it is real |
 //! | [`promtool`] | judges metrics and rules | Prometheus' own |
 //! | [`openssl`] | verifies certificates | its verdict is what users' servers go by |
@@ -38,7 +38,7 @@ pub use aws::{Aws, Ministack, Moto};
 pub use canary::{Canary, Sighting};
 pub use challenge_dns::ChallengeDns;
 pub use client::{client_trusting, plain_client, socket_client};
-pub use kubernetes::{ApiRequest, Kubeconfig, Kubelet, Kubernetes};
+pub use kubernetes::{ApiCall, ApiFault, ApiFaults, ApiRequest, ApiRule, Kubeconfig, Kubelet, Kubernetes, Watches};
 pub use pebble::endpoint;
 pub use pebble::{CertificateStatus, KeyAlgorithm, Pebble, PebbleOptions, Profile};
 pub use ports::free_port;

@@ -367,7 +367,7 @@ impl Scenery {
     }
 
     fn recall(&self, effect: Effect) -> Option<News> {
-        let intent = Intent { id: "seed-1".to_owned(), effect, since: NOW };
+        let intent = Intent { id: "seed-1".to_owned(), effect, since: NOW, term: 0 };
         now(self.outside.recall(self.scene(), &intent)).unwrap()
     }
 

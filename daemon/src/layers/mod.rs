@@ -4,4 +4,5 @@ pub mod audit;
 #[cfg(feature = "dev")]
 pub mod crash;
 pub mod deadline;
+pub mod fence;
 pub mod meter;

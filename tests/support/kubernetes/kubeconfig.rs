@@ -39,7 +39,7 @@ impl Kubeconfig {
         Self::write(url, ca_pem, self.user.clone(), &self.namespace)
     }
 
-    fn write(url: &str, ca_pem: &str, user: Value, namespace: &str) -> Result<Self> {
+    pub(super) fn write(url: &str, ca_pem: &str, user: Value, namespace: &str) -> Result<Self> {
         let cluster = json!({ "server": url, "certificate-authority-data": STANDARD.encode(ca_pem) });
         // JSON is YAML.
         let document = json!({

@@ -41,6 +41,14 @@ pub struct Intent {
     pub effect: Effect,
     /// When it was written down.
     pub since: Moment,
+    /// The term of the replica that wrote it down, where there are several; only that one acts on it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub term: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_none(term: &u64) -> bool {
+    *term == 0
 }
 
 /// What does not work out.

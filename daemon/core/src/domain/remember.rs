@@ -110,7 +110,7 @@ impl<N: Noun> Seen<N> {
         if let Step::Act(effect) = &plan.step {
             record.intents += 1;
             if effect.terms().again != Again::Freely {
-                record.intent = Some(Intent { id: record.intent_id(), effect: effect.clone(), since: now });
+                record.intent = Some(Intent { id: record.intent_id(), effect: effect.clone(), since: now, term: 0 });
             }
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct Stored {
     pub(super) version: Version,
     /// Digests of the claims that were let through.
     pub(super) claims: Vec<u64>,
+    /// Whether it was written by this process, and so is no view of the past.
+    pub(super) ours: bool,
 }
 
 impl<N: Noun> Kept<N> {

@@ -264,6 +264,9 @@ impl<N: Noun> Keeper<N> {
     fn note(&self, name: &ObjectName, kept: &mut Kept<N>, wanted: &Wanted, plan: &Plan, ready: Ready, at: Moment) {
         let before = kept.stored.is_some().then(|| kept.seen.record.said.clone());
         kept.seen.note(wanted, plan, ready, at);
+        if let (Step::Act(_), Some(intent)) = (&plan.step, &mut kept.seen.record.intent) {
+            intent.term = self.common.world.term();
+        }
         let environment = wanted.environment.as_ref().map(|at| &at.name);
         let now = &kept.seen.record.said;
         let hostname = match &*wanted.spec {
@@ -292,7 +295,8 @@ impl<N: Noun> Keeper<N> {
             Some((body, version)) => {
                 let record: Record<N::Memory> = read(name, &body).map_err(PassError::Store)?;
                 let (intent, digest) = (record.intent.clone(), Some(digest(&body)));
-                let stored = Stored { intent, digest, essence: essence(&record), version, claims: Vec::new() };
+                let stored =
+                    Stored { intent, digest, essence: essence(&record), version, claims: Vec::new(), ours: false };
                 (record, Some(stored))
             }
         };
@@ -318,7 +322,8 @@ impl<N: Noun> Keeper<N> {
     }
 
     /// Writes when the intent changes, before anything is done with what is newly claimed, and at rest when anything changed. All
-    /// else rides along or is done again after a crash.
+    /// else rides along or is done again after a crash. Where several processes could act, the first thing that is done waits for a
+    /// write too: it is refused when what was read is long past.
     pub(super) async fn commit(
         &self,
         name: &ObjectName,
@@ -336,7 +341,9 @@ impl<N: Noun> Keeper<N> {
             Step::Act(_) => intent_changed || claims_more(),
             Step::Look(_) | Step::Recall(_) => intent_changed,
         };
-        if !due || self.is_as_it_was(name, kept) {
+        let proves =
+            self.common.world.term() > 0 && matches!(plan.step, Step::Act(_)) && old.is_some_and(|old| !old.ours);
+        if !proves && (!due || self.is_as_it_was(name, kept)) {
             return Ok(());
         }
         let essence = essence(record);
@@ -348,7 +355,7 @@ impl<N: Noun> Keeper<N> {
             Failure::new(Reason::StoreFailed, format!("a record could not be written as JSON: {error}"))
         })?;
         let digest = Some(digest(&body));
-        if old.is_some_and(|old| old.digest == digest) {
+        if !proves && old.is_some_and(|old| old.digest == digest) {
             kept.stored.iter_mut().for_each(|old| old.claims.clone_from(&claimed));
             return Ok(());
         }
@@ -357,7 +364,8 @@ impl<N: Noun> Keeper<N> {
         let (status, thought) = (Shows(&status), Shows(&thought));
         let commit = Commit { name, environment, body: &body, expected, claims, status, thought };
         let version = self.common.world.commit(commit).await?;
-        kept.stored = Some(Stored { intent: record.intent.clone(), digest, essence, version, claims: claimed });
+        kept.stored =
+            Some(Stored { intent: record.intent.clone(), digest, essence, version, claims: claimed, ours: true });
         Ok(())
     }
 

@@ -161,7 +161,14 @@ mod tests {
     };
 
     fn kept(given: &Given<Certificate>, version: u64) -> Box<Kept<Certificate>> {
-        let stored = Stored { intent: None, digest: Some(7), essence: 9, version: Version(version), claims: vec![1] };
+        let stored = Stored {
+            intent: None,
+            digest: Some(7),
+            essence: 9,
+            version: Version(version),
+            claims: vec![1],
+            ours: true,
+        };
         let plan = Plan::rest(None, Reason::Issued);
         Box::new(Kept { seen: given.seen.clone(), stored: Some(stored), plan, wanted: None })
     }

@@ -39,6 +39,10 @@ impl Scene<'_> {
 
 /// All that a pass may await.
 pub trait World: Send + Sync {
+    /// The number of the term in which this process may act, where several could; else 0.
+    fn term(&self) -> u64 {
+        0
+    }
     /// The record of a subject.
     fn load<'a>(&'a self, name: &'a ObjectName) -> Answer<'a, Option<(String, Version)>>;
     /// One write.

@@ -17,8 +17,11 @@ pub(super) fn failure(reason: Reason, what: &str, error: &Error, now: Moment) ->
         Error::Api(status) if status.code == 413 || status.code == 422 => failure
             .retry(Retry::Never)
             .fix("mend what the API server names; an object holds at most 1.5 MiB and a Secret keeps its type for life"),
-        Error::Api(status) if status.code == 429 || status.code >= 500 => failure.retry(Retry::At(now + Span::seconds(10))),
-        Error::Api(_) => failure.retry(Retry::Later),
+        // Whatever else it says, it is away for us, and what was heard elsewhere meanwhile is kept until it is back.
+        Error::Api(status) => {
+            let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+            failure.retry(Retry::At(now + Span::seconds(asked.max(10).into())))
+        }
         _ => failure.retry(Retry::At(now + Span::seconds(10))).maybe_done(),
     }
 }
@@ -43,6 +46,11 @@ pub(super) fn words(error: &Error) -> String {
             format!("the API server did not answer: {}", text.chars().take(MOST).collect::<String>())
         }
     }
+}
+
+/// Whether it is not known what became of it.
+pub(super) const fn is_lost(error: &Error) -> bool {
+    !matches!(error, Error::Api(_))
 }
 
 /// Whether the object is not there.

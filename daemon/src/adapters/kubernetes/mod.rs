@@ -18,7 +18,7 @@ mod store;
 mod vault;
 mod watch;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use claviger_config::{Kind, Moment, ObjectName, Reason, Span, crd, environment::SecretKey};
 use claviger_core::{
@@ -30,6 +30,7 @@ use kube::{
     Api, Client, Config,
     api::{ApiResource, DynamicObject},
     core::GroupVersionKind,
+    runtime::watcher,
 };
 use zeroize::Zeroizing;
 
@@ -37,7 +38,7 @@ pub use self::{
     discovery::{Discovery, Found, Known},
     events::Events,
     ingress::Ingresses,
-    lease::{Leader, lead},
+    lease::{Fence, Leader, lead},
     objects::Objects,
     outlet::{Outlets, SecretOutlet},
     store::StatusStore,
@@ -60,8 +61,18 @@ pub const CERTIFICATE: &str = "claviger.dev/certificate";
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    /// For watches, which may be silent for long.
+    watching: Client,
     namespace: String,
 }
+
+/// How long an answer may take.
+const ANSWERS: Duration = Duration::from_secs(30);
+
+/// How long a watch lasts before the API server ends it and it is asked for anew. One over which nothing comes any more, although nobody
+/// has closed it, is given up soon after that: what it missed is seen within five minutes.
+const WATCH: u32 = 240;
+const WATCH_SILENT: u32 = 10;
 
 impl Cluster {
     /// By `KUBECONFIG`, else by the ServiceAccount of the pod.
@@ -69,12 +80,19 @@ impl Cluster {
     /// # Errors
     /// When neither is there, or cannot be read.
     pub async fn connect() -> Result<Self, String> {
-        let config = Config::infer().await.map_err(|error| {
+        let mut config = Config::infer().await.map_err(|error| {
             format!("no cluster is known: {error}; run in a pod with a ServiceAccount, or set KUBECONFIG")
         })?;
         let namespace = config.default_namespace.clone();
-        let client = Client::try_from(config).map_err(|error| format!("the cluster cannot be spoken to: {error}"))?;
-        Ok(Self { client, namespace })
+        // The client would hold a call back for up to 1,000 s: whoever asks knows better what to do meanwhile.
+        config.default_retry = false;
+        config.reset_reader_on_write = true;
+        let client = |mut config: Config, answers| {
+            config.read_timeout = Some(answers);
+            Client::try_from(config).map_err(|error| format!("the cluster cannot be spoken to: {error}"))
+        };
+        let watching = client(config.clone(), Duration::from_secs((watch_lasts() + WATCH_SILENT).into()))?;
+        Ok(Self { client: client(config, ANSWERS)?, watching, namespace })
     }
 
     /// clavigerd's own namespace.
@@ -99,9 +117,14 @@ impl Cluster {
         })
     }
 
-    /// Objects of a kind, in every namespace.
+    /// Objects of a kind, in every namespace, to be listed.
     fn everywhere(&self, kind: Kind) -> Api<DynamicObject> {
         Api::all_with(self.client.clone(), &resource(kind))
+    }
+
+    /// The same, to be watched.
+    fn watched_everywhere(&self, kind: Kind) -> Api<DynamicObject> {
+        Api::all_with(self.watching.clone(), &resource(kind))
     }
 
     /// The objects beside one object.
@@ -112,6 +135,20 @@ impl Cluster {
             None => Api::all_with(self.client.clone(), &resource),
         }
     }
+}
+
+/// Tests may let watches last shorter.
+fn watch_lasts() -> u32 {
+    #[cfg(feature = "dev")]
+    if let Some(seconds) = std::env::var("CLAVIGER_WATCH").ok().and_then(|text| text.parse().ok()) {
+        return seconds;
+    }
+    WATCH
+}
+
+/// How every watch is made.
+fn watching() -> watcher::Config {
+    watcher::Config::default().timeout(watch_lasts())
 }
 
 fn missing(place: &str, key: &SecretKey, now: Moment) -> Failure {

@@ -147,7 +147,7 @@ impl Objects {
     pub(super) fn put(&self, kind: Kind, object: &DynamicObject) {
         let Some((name, held)) = held(kind, object) else { return };
         let mut seen = self.seen_mut();
-        if seen.objects.get(&name).is_some_and(|before| held.is_older_than(before)) {
+        if seen.objects.get(&name).is_some_and(|before| is_older(&held.version, &before.version)) {
             return;
         }
         let held = held.after(seen.objects.get(&name));
@@ -162,12 +162,14 @@ impl Objects {
 
     pub(super) fn remove(&self, kind: Kind, object: &DynamicObject) {
         let Some(name) = name_of(kind, object) else { return };
+        let deleted = object.metadata.resource_version.as_deref().unwrap_or_default();
         let mut seen = self.seen_mut();
         if seen.gone.len() >= GONE {
             seen.gone.clear();
         }
         seen.gone.extend(object.metadata.uid.clone());
-        if seen.objects.remove(&name).is_some() {
+        if seen.objects.get(&name).is_some_and(|held| !is_older(deleted, &held.version)) {
+            seen.objects.remove(&name);
             drop(seen);
             self.changed.notify_one();
         }
@@ -181,7 +183,10 @@ impl Objects {
         seen.gone = gone;
         let later = |held: &Held| number(&held.version).zip(number(version)).is_some_and(|(own, list)| own > list);
         for (name, held) in seen.objects.iter().filter(|(name, _)| name.kind == kind) {
-            if all.get(name).map_or_else(|| later(held), |listed| listed.is_older_than(held) || later(held)) {
+            if all
+                .get(name)
+                .map_or_else(|| later(held), |listed| is_older(&listed.version, &held.version) || later(held))
+            {
                 all.insert(name.clone(), held.clone());
             }
         }
@@ -189,11 +194,19 @@ impl Objects {
         self.replace(kind, all);
     }
 
-    /// Everything of a kind, listed anew.
+    /// Everything of a kind, listed anew. A list that is known to be of the past changes nothing: the watch that begins there tells the
+    /// rest.
     pub(super) fn replace(&self, kind: Kind, all: BTreeMap<ObjectName, Held>) {
         let mut seen = self.seen_mut();
-        seen.objects.retain(|name, _| name.kind != kind || all.contains_key(name));
+        let past = |(name, held): (&ObjectName, &Held)| {
+            seen.objects.get(name).is_some_and(|before| is_older(&held.version, &before.version))
+        };
+        let of_the_past = all.iter().any(past);
+        seen.objects.retain(|name, _| of_the_past || name.kind != kind || all.contains_key(name));
         for (name, held) in all {
+            if seen.objects.get(&name).is_some_and(|before| is_older(&held.version, &before.version)) {
+                continue;
+            }
             let held = held.after(seen.objects.get(&name));
             seen.objects.insert(name, held);
         }
@@ -225,12 +238,6 @@ impl Objects {
 }
 
 impl Held {
-    /// Whether it is an earlier state of the same object: a watch may be behind a list. Versions are numbers that grow (KEP-5504).
-    fn is_older_than(&self, other: &Self) -> bool {
-        let versions = number(&self.version).zip(number(&other.version));
-        self.uid == other.uid && versions.is_some_and(|(own, others)| own < others)
-    }
-
     /// As it is now, when it was that before.
     fn after(self, before: Option<&Self>) -> Self {
         match before.filter(|before| before.loaded && before.uid == self.uid) {
@@ -246,6 +253,12 @@ fn number(version: &str) -> Option<u64> {
 
 /// More do not go while a list is on its way.
 const GONE: usize = 10_000;
+
+/// Whether it is an earlier state: a watch may be behind a list, and tell once more of an object that stood there before under the same
+/// name. Versions of a kind are numbers that grow (KEP-5504).
+fn is_older(version: &str, other: &str) -> bool {
+    number(version).zip(number(other)).is_some_and(|(one, other)| one < other)
+}
 
 /// An object that is being deleted is as good as gone: nothing new is begun for it.
 pub(super) fn held(kind: Kind, object: &DynamicObject) -> Option<(ObjectName, Held)> {
@@ -346,8 +359,32 @@ mod tests {
         put(&objects, &object("10", "a", "new.example.com", None));
         put(&objects, &object("9", "a", "old.example.com", None));
         assert!(String::from_utf8_lossy(&objects.held(&web()).unwrap().document).contains("new.example.com"));
-        put(&objects, &object("8", "b", "another.example.com", None));
+        put(&objects, &object("8", "before", "older.example.com", None));
+        objects.remove(Kind::TlsCertificate, &object("9", "before", "older.example.com", None));
+        assert_eq!(objects.held(&web()).unwrap().uid, "a", "what stood there before under the same name is long gone");
+        put(&objects, &object("11", "b", "another.example.com", None));
         assert_eq!(objects.held(&web()).unwrap().uid, "b", "another object of the same name is no earlier state");
+        objects.remove(Kind::TlsCertificate, &object("12", "b", "another.example.com", None));
+        assert!(objects.held(&web()).is_none());
+    }
+
+    #[test]
+    fn a_list_of_the_past_changes_and_removes_nothing() {
+        let objects = Objects::default();
+        put(&objects, &object("10", "a", "new.example.com", None));
+        let mut later = object("11", "b", "later.example.com", None);
+        later.metadata.name = Some("later".to_owned());
+        put(&objects, &later);
+        let listed = |version| held(Kind::TlsCertificate, &object(version, "a", "old.example.com", None));
+        objects.replace(Kind::TlsCertificate, listed("9").into_iter().collect());
+        let count = || objects.read().iter().filter(|file| file.content.is_ok()).count();
+        assert!(
+            count() == 2 && String::from_utf8_lossy(&objects.held(&web()).unwrap().document).contains("new.example")
+        );
+        objects.replace(Kind::TlsCertificate, listed("12").into_iter().collect());
+        assert!(
+            count() == 1 && String::from_utf8_lossy(&objects.held(&web()).unwrap().document).contains("old.example")
+        );
     }
 
     #[test]

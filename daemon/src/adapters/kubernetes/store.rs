@@ -9,7 +9,7 @@ use std::{
 };
 
 use claviger_config::{
-    API_VERSION, Moment, ObjectName, Reason,
+    API_VERSION, Moment, ObjectName, Reason, Span,
     admin::Finding,
     condition::{Attention, CommonStatus, Condition, ConditionStatus},
 };
@@ -185,38 +185,49 @@ impl StatusStore {
                     self.wrote(commit, &held, kept.version, object.metadata.resource_version);
                     return Ok(Version(kept.version));
                 }
-                Err(error) if fault::is_conflict(&error) => held = self.again(commit, &held, expected).await?,
+                Err(error) if fault::is_conflict(&error) || fault::is_lost(&error) => {
+                    held = self.again(commit, &held, &kept).await?;
+                    // It was done, and only the answer was lost.
+                    if held.record.as_deref().and_then(Kept::decode).as_ref() == Some(&kept) {
+                        self.wrote(commit, &held, kept.version, Some(held.version.clone()));
+                        return Ok(Version(kept.version));
+                    }
+                }
                 Err(error) if fault::is_missing(&error) => return Err(gone(commit.name)),
                 Err(error) => return Err(self.failure("write the status of", commit.name, &error)),
             }
         }
         let message =
             format!("the status of `{}` could not be written: somebody else writes all the time", commit.name);
-        Err(Failure::new(Reason::StoreFailed, message))
+        let again = self.clock.now() + Span::seconds(10);
+        Err(Failure::new(Reason::StoreFailed, message).retry(Retry::At(again)))
     }
 
-    /// Somebody wrote in between. When it was not the record, the write may be tried on what stands there now.
-    async fn again(&self, commit: &Commit<'_>, before: &Held, expected: Option<u64>) -> Result<Held, Failure> {
+    /// Somebody wrote in between, or the answer was lost. When it was not the record, the write may be tried on what stands there now.
+    async fn again(&self, commit: &Commit<'_>, before: &Held, ours: &Kept) -> Result<Held, Failure> {
         let api = self.cluster.beside(commit.name);
         let found = api.get_opt(commit.name.name.as_str()).await;
         let found = found.map_err(|error| self.failure("read", commit.name, &error))?;
-        let (_, now) =
-            found.and_then(|object| objects::held(commit.name.kind, &object)).ok_or_else(|| gone(commit.name))?;
+        let object = found.ok_or_else(|| gone(commit.name))?;
+        let (_, now) = objects::held(commit.name.kind, &object).ok_or_else(|| gone(commit.name))?;
         if now.uid != before.uid {
             return Err(gone(commit.name));
         }
-        let stands = now.record.as_deref().and_then(Kept::decode).map(|kept| kept.version);
+        self.objects.put(commit.name.kind, &object);
+        let (stands, expected) =
+            (now.record.as_deref().and_then(Kept::decode), commit.expected.map(|version| version.0));
         // A record that somebody wiped is no rival's.
-        if stands.is_some() && stands != expected {
-            let message = format!(
-                "the record of `{}` has version {}, the write was to replace version {}: another replica is at work",
-                commit.name,
-                stands.unwrap_or_default(),
-                expected.unwrap_or_default()
-            );
-            return Err(Failure::new(Reason::StoreFailed, message));
+        match stands.filter(|stands| Some(stands.version) != expected && stands != ours) {
+            None if now.generation != before.generation => Err(self.another_document(commit.name)),
+            None => Ok(now),
+            Some(stands) => Err(stale(commit.name, Some(stands.version), expected)),
         }
-        Ok(now)
+    }
+
+    /// What was heard meanwhile is kept, and it is decided anew by what the document says now.
+    fn another_document(&self, name: &ObjectName) -> Failure {
+        let message = format!("the document of `{name}` has changed meanwhile: it is read again");
+        Failure::new(Reason::StoreFailed, message).retry(Retry::At(self.clock.now() + Span::seconds(1)))
     }
 
     async fn patch(&self, name: &ObjectName, held: &Held, status: &Value) -> Result<DynamicObject, kube::Error> {
@@ -382,7 +393,8 @@ fn with_record(mut status: Value, kept: &Kept) -> Value {
 fn stale(name: &ObjectName, found: Option<u64>, expected: Option<u64>) -> Failure {
     let words = |version: Option<u64>| version.map_or_else(|| "none".to_owned(), |version| version.to_string());
     let message = format!(
-        "the record of `{name}` has version {}, the write was to replace version {}: it is read again",
+        "the record of `{name}` has version {}, the write was to replace version {}: another replica is at work, or the answer to an \
+         earlier write was lost; it is read again",
         words(found),
         words(expected)
     );
@@ -400,8 +412,13 @@ impl Store for StatusStore {
             // Asked anew: what a watch saw may be older than what was written last.
             let found = self.cluster.beside(name).get_opt(name.name.as_str()).await;
             let found = found.map_err(|error| self.failure("read", name, &error))?;
-            let Some((_, now)) = found.and_then(|object| objects::held(name.kind, &object)) else { return Ok(None) };
+            let Some(object) = found else { return Ok(None) };
+            let Some((_, now)) = objects::held(name.kind, &object) else { return Ok(None) };
             not_newer(name, &now)?;
+            self.objects.put(name.kind, &object);
+            if now.uid == held.uid && now.generation != held.generation {
+                return Err(self.another_document(name));
+            }
             let kept = now.record.as_deref().and_then(Kept::decode);
             let version = kept.as_ref().map_or(0, |kept| kept.version);
             self.memory().written.insert(name.clone(), Written { uid: now.uid, version });

@@ -19,17 +19,18 @@ use super::{
     CERTIFICATE, Cluster, MANAGED,
     fault::{is_refused, words},
     objects::{Held, Objects, held},
+    watching,
 };
 
 /// Watches every kind for as long as the process lives.
 pub fn watch_all(cluster: &Cluster, objects: &Arc<Objects>) {
     for kind in crd::KINDS {
-        tokio::spawn(watch(cluster.everywhere(kind), kind, Arc::clone(objects)));
+        tokio::spawn(watch(cluster.watched_everywhere(kind), kind, Arc::clone(objects)));
     }
 }
 
 async fn watch(api: Api<DynamicObject>, kind: Kind, objects: Arc<Objects>) {
-    let mut events = pin!(kube::runtime::watcher(api, watcher::Config::default()).default_backoff());
+    let mut events = pin!(kube::runtime::watcher(api, watching()).default_backoff());
     let (mut listed, mut told): (BTreeMap<ObjectName, Held>, Told) = (BTreeMap::new(), None);
     while let Some(event) = events.next().await {
         match event {
@@ -122,20 +123,36 @@ pub fn watch_secrets(
     namespace: &Namespace,
     tell: impl Fn(ObjectName) + Send + 'static,
 ) -> tokio::task::JoinHandle<()> {
-    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(cluster.client.clone(), namespace.as_str());
+    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(cluster.watching.clone(), namespace.as_str());
     let (key, value) = MANAGED;
     let place = namespace.to_string();
-    let only_ours = watcher::Config::default().labels(&format!("{key}={value}"));
+    let only_ours = watching().labels(&format!("{key}={value}"));
     tokio::spawn(async move {
-        let (mut events, mut told) = (pin!(kube::runtime::watcher(secrets, only_ours).default_backoff()), false);
+        let mut events = pin!(kube::runtime::watcher(secrets, only_ours).default_backoff());
+        let (mut seen, mut listed): (Option<Secrets>, Secrets) = Default::default();
+        let mut warned = false;
         while let Some(event) = events.next().await {
             match event {
-                Ok(Event::Apply(secret) | Event::Delete(secret)) => owner(&secret).into_iter().for_each(&tell),
-                Ok(Event::Init | Event::InitApply(_)) => {}
-                Ok(Event::InitDone) => told = false,
+                Ok(Event::Apply(secret)) => {
+                    seen.get_or_insert_default().extend(marked(&secret));
+                    owner(&secret).into_iter().for_each(&tell);
+                }
+                Ok(Event::Delete(secret)) => {
+                    seen.get_or_insert_default().remove(secret.name_any().as_str());
+                    owner(&secret).into_iter().for_each(&tell);
+                }
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitApply(secret)) => listed.extend(marked(&secret)),
+                Ok(Event::InitDone) => {
+                    let now = std::mem::take(&mut listed);
+                    // The first list is no news: everything is looked at after a start.
+                    seen.iter().flat_map(|before| missed(before, &now)).for_each(&tell);
+                    seen = Some(now);
+                    warned = false;
+                }
                 Err(error) => {
                     let why = reason(&error);
-                    if is_answer(&error) && !std::mem::replace(&mut told, true) {
+                    if is_answer(&error) && !std::mem::replace(&mut warned, true) {
                         tracing::warn!(
                             reason = "StoreFailed",
                             "secrets in `{place}` cannot be watched, one that is edited by hand is seen late: {why}"
@@ -158,8 +175,8 @@ pub fn watch_secret(
     name: &Name,
     tell: impl Fn() + Send + 'static,
 ) -> tokio::task::JoinHandle<()> {
-    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(cluster.client.clone(), namespace.as_str());
-    let only_this = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(cluster.watching.clone(), namespace.as_str());
+    let only_this = watching().fields(&format!("metadata.name={name}"));
     tokio::spawn(async move {
         let mut events = pin!(kube::runtime::watcher(secrets, only_this).default_backoff());
         while let Some(event) = events.next().await {
@@ -175,8 +192,44 @@ pub fn watch_secret(
     })
 }
 
+/// Owner and version of each Secret by its name: a list that follows on a gap does not say what was missed.
+type Secrets = BTreeMap<Box<str>, Marked>;
+type Marked = (ObjectName, Box<str>);
+
+fn marked(secret: &PartialObjectMeta<Secret>) -> Option<(Box<str>, Marked)> {
+    let version = secret.resource_version().unwrap_or_default();
+    Some((secret.name_any().into(), (owner(secret)?, version.into())))
+}
+
+/// Whose Secrets are gone or have changed from one list to the next.
+fn missed(before: &Secrets, now: &Secrets) -> Vec<ObjectName> {
+    let gone = before.iter().filter(|(name, _)| !now.contains_key(*name));
+    let changed = now.iter().filter(|(name, told)| before.get(*name).is_none_or(|before| before != *told));
+    gone.chain(changed).map(|(_, (owner, _))| owner.clone()).collect()
+}
+
 fn owner(secret: &PartialObjectMeta<Secret>) -> Option<ObjectName> {
     let name = secret.annotations().get(CERTIFICATE)?.parse().ok()?;
     let namespace = secret.namespace()?.parse().ok()?;
     Some(ObjectName { kind: Kind::TlsCertificate, namespace: Some(namespace), name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_gap_hid_is_seen_from_the_next_list() {
+        let name = |name: &str| ObjectName {
+            kind: Kind::TlsCertificate,
+            namespace: Some("staging".parse().unwrap()),
+            name: name.parse().unwrap(),
+        };
+        let list = |all: &[(&str, &str)]| -> Secrets {
+            all.iter().map(|(of, version)| (format!("{of}-tls").into(), (name(of), (*version).into()))).collect()
+        };
+        let before = list(&[("gone", "1"), ("edited", "2"), ("same", "3")]);
+        let now = list(&[("edited", "5"), ("same", "3"), ("new", "4")]);
+        assert_eq!(missed(&before, &now), [name("gone"), name("edited"), name("new")]);
+    }
 }

@@ -20,10 +20,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
     api::PartialObjectMeta,
-    runtime::{
-        WatchStreamExt as _,
-        watcher::{self, Event},
-    },
+    runtime::{WatchStreamExt as _, watcher::Event},
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -75,13 +72,14 @@ impl Discovery {
     }
 
     fn begin(&self, namespace: &Namespace) -> AbortOnDropHandle<()> {
-        let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(self.cluster.client.clone(), namespace.as_str());
+        let secrets: Api<PartialObjectMeta<Secret>> =
+            Api::namespaced(self.cluster.watching.clone(), namespace.as_str());
         AbortOnDropHandle::new(tokio::spawn(follow(secrets, namespace.clone(), Arc::clone(&self.found))))
     }
 }
 
 async fn follow(secrets: Api<PartialObjectMeta<Secret>>, namespace: Namespace, found: Arc<Found>) {
-    let of_tls = watcher::Config::default().fields("type=kubernetes.io/tls");
+    let of_tls = super::watching().fields("type=kubernetes.io/tls");
     let mut events = pin!(kube::runtime::watcher(secrets, of_tls).default_backoff());
     let mut listed = BTreeSet::new();
     while let Some(event) = events.next().await {

@@ -37,7 +37,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::made::Made;
 use self::{asked::Request, requests::Requests};
-use super::{Cluster, Events, Objects, watch::reason};
+use super::{Cluster, Events, Fence, Objects, watch::reason, watching};
 
 /// Whose fields these are, in server-side apply.
 const APPLIER: &str = "claviger-ingress";
@@ -47,6 +47,7 @@ pub struct Ingresses {
     cluster: Cluster,
     objects: Arc<Objects>,
     events: Events,
+    fence: Arc<Fence>,
     watched: Mutex<BTreeMap<Namespace, Watched>>,
     /// Whether the cluster knows Gateways.
     gateways: Arc<watch::Sender<bool>>,
@@ -63,11 +64,12 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 impl Ingresses {
     /// Watches nothing yet.
-    pub fn new(cluster: &Cluster, objects: &Arc<Objects>, events: &Events) -> Self {
+    pub fn new(cluster: &Cluster, objects: &Arc<Objects>, events: &Events, fence: &Arc<Fence>) -> Self {
         Self {
             cluster: cluster.clone(),
             objects: Arc::clone(objects),
             events: events.clone(),
+            fence: Arc::clone(fence),
             watched: Mutex::default(),
             gateways: Arc::new(watch::Sender::new(false)),
             looking: OnceLock::new(),
@@ -89,16 +91,17 @@ impl Ingresses {
     fn begin(&self, namespace: &Namespace) -> Watched {
         let again = Arc::new(Notify::new());
         let requests = Requests::new(&self.cluster, namespace, &self.objects, &self.events, Arc::clone(&again));
-        let ingresses: Api<Ingress> = Api::namespaced(self.cluster.client.clone(), namespace.as_str());
+        let requests = requests.behind(&self.fence);
+        let ingresses: Api<Ingress> = Api::namespaced(self.cluster.watching.clone(), namespace.as_str());
         let gateways: Api<DynamicObject> =
-            Api::namespaced_with(self.cluster.client.clone(), namespace.as_str(), &objects::gateways());
+            Api::namespaced_with(self.cluster.watching.clone(), namespace.as_str(), &objects::gateways());
         let mut known = self.gateways.subscribe();
         let task = tokio::spawn(async move {
-            let seen = kube::runtime::watcher(ingresses, watcher::Config::default());
+            let seen = kube::runtime::watcher(ingresses, watching());
             let of_ingresses = follow("ingresses", seen.default_backoff(), objects::of_ingress, &requests);
             let of_gateways = async {
                 if known.wait_for(|known| *known).await.is_ok() {
-                    let seen = kube::runtime::watcher(gateways, watcher::Config::default());
+                    let seen = kube::runtime::watcher(gateways, watching());
                     follow("gateways", seen.default_backoff(), objects::of_gateway, &requests).await;
                 }
             };

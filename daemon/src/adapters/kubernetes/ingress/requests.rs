@@ -21,7 +21,7 @@ use super::{
     made::{Verdict, verdict},
 };
 use crate::adapters::kubernetes::{
-    Cluster, Events, Objects,
+    Cluster, Events, Fence, Objects,
     fault::{is_conflict, words},
     resource,
 };
@@ -33,6 +33,7 @@ pub(super) struct Requests {
     objects: Arc<Objects>,
     events: Events,
     again: Arc<Notify>,
+    fence: Arc<Fence>,
     asking: Mutex<BTreeMap<Key, Request>>,
     done: Mutex<Done>,
 }
@@ -69,9 +70,15 @@ impl Requests {
             objects: Arc::clone(objects),
             events: events.clone(),
             again,
+            fence: Arc::default(),
             asking: Mutex::default(),
             done: Mutex::default(),
         }
+    }
+
+    /// The same, which applies something only as long as this replica leads.
+    pub(super) fn behind(self, fence: &Arc<Fence>) -> Self {
+        Self { fence: Arc::clone(fence), ..self }
     }
 
     pub(super) const fn namespace(&self) -> &Namespace {
@@ -114,6 +121,9 @@ impl Requests {
 
     /// Whether everything came to its end.
     async fn all(&self) -> bool {
+        if !self.fence.holds() {
+            return false;
+        }
         let all: Vec<(Key, Request)> =
             self.asking().iter().map(|(key, request)| (key.clone(), request.clone())).collect();
         let mut ended = true;
