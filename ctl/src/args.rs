@@ -9,7 +9,7 @@ use clap::{
 use clap_complete::Shell;
 use claviger_config::{DnsName, EnvironmentName, Namespace, moment::Span};
 
-use crate::cluster::Access;
+use crate::way::{OfCluster, Way};
 
 /// Ask claviger what is wrong, whose turn it is and what to do
 #[derive(Debug, Parser)]
@@ -65,66 +65,10 @@ pub(crate) struct Global {
     pub(crate) of_cluster: OfCluster,
 }
 
-/// How a cluster is asked.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "In a cluster (any of these asks it in the place of a socket)")]
-pub(crate) struct OfCluster {
-    /// Ask the cluster of the kubeconfig: KUBECONFIG, else ~/.kube/config
-    #[arg(long, global = true)]
-    pub(crate) cluster: bool,
-    /// The kubeconfig
-    #[arg(long, global = true, value_name = "PATH")]
-    pub(crate) kubeconfig: Option<PathBuf>,
-    /// A context of the kubeconfig; else its current one, with its namespace
-    #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) context: Option<String>,
-    /// Every namespace, whatever the context says
-    #[arg(short = 'A', long, global = true, conflicts_with = "namespace")]
-    pub(crate) all_namespaces: bool,
-    /// Where clavigerd is, for what only it can do; else claviger
-    #[arg(long, global = true, value_name = "NAMESPACE")]
-    pub(crate) daemon_namespace: Option<Namespace>,
-    /// Ask the daemon for everything, also for what stored objects tell
-    #[arg(long, global = true)]
-    pub(crate) port_forward: bool,
-}
-
-/// Who is asked.
-#[derive(Clone, Debug)]
-pub(crate) enum Way {
-    /// A cluster.
-    Cluster(Access),
-    /// The daemon at a socket.
-    Socket {
-        /// Where.
-        path: PathBuf,
-        /// Whether nobody said so.
-        guessed: bool,
-    },
-}
-
 impl Global {
-    /// Who is asked: what was typed, else what the environment says, else a socket beside us.
+    /// Who is asked.
     pub(crate) fn way(&self) -> Way {
-        let of = &self.of_cluster;
-        let home = of.daemon_namespace.clone().or_else(|| "claviger".parse().ok());
-        let named = of.cluster || of.kubeconfig.is_some() || of.context.is_some();
-        let meant = named || of.all_namespaces || of.daemon_namespace.is_some() || of.port_forward;
-        if let (None, true, Some(home)) = (&self.socket, meant, home) {
-            return Way::Cluster(Access {
-                kubeconfig: of.kubeconfig.clone(),
-                context: of.context.clone(),
-                namespace: self.namespace.clone(),
-                everywhere: of.all_namespaces,
-                home,
-                ask_daemon: of.port_forward,
-            });
-        }
-        let told = std::env::var_os("CLAVIGER_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
-        match self.socket.clone().or(told) {
-            Some(path) => Way::Socket { path, guessed: false },
-            None => Way::Socket { path: PathBuf::from("./admin.sock"), guessed: true },
-        }
+        self.of_cluster.way(self.socket.as_deref(), std::env::var_os("CLAVIGER_SOCKET"), self.namespace.as_ref())
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     cluster::{self, Cluster, Forwarded},
-    failure::Failure,
+    failure::{Failure, not_understood},
 };
 
 /// The daemon, by its socket or in a cluster.
@@ -196,17 +196,6 @@ fn broke(path: &str, error: impl std::error::Error + Send + Sync + 'static) -> F
     Failure::Talk { path: path.to_owned(), source: Box::new(error) }
 }
 
-/// An answer that is not what the API promises.
-pub(crate) fn not_understood(path: &str, source: serde_json::Error) -> Failure {
-    Failure::NotUnderstood { path: path.to_owned(), source }
-}
-
-/// A part of a path or of a query, escaped (RFC 3986 section 2.3 names what need not be).
-pub(crate) fn escaped(text: &str) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    text.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
 /// The daemon only reads its own memory, or writes down an ask: it never needs this long.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Reads of the daemon's memory are cheap; a person notices a second.
@@ -219,12 +208,6 @@ const LARGEST_ANSWER: usize = 512 * 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_would_end_a_path_or_a_query_is_escaped() {
-        assert_eq!(escaped("a b&c=d/é"), "a%20b%26c%3Dd%2F%C3%A9");
-        assert_eq!(escaped("*.shop.example"), "%2A.shop.example");
-    }
 
     #[test]
     fn a_socket_may_be_named_as_in_the_settings() {

@@ -233,6 +233,11 @@ impl Failure {
     }
 }
 
+/// An answer that is not what the API promises.
+pub(crate) fn not_understood(path: &str, source: serde_json::Error) -> Failure {
+    Failure::NotUnderstood { path: path.to_owned(), source }
+}
+
 fn joined<T: ToString>(words: &[T]) -> String {
     words.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

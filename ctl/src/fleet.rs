@@ -7,12 +7,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    args::{Format, Global, Way},
-    client::{Client, escaped, not_understood},
+    args::{Format, Global},
+    client::Client,
     cluster::Cluster,
-    failure::Failure,
+    escape::escaped,
+    failure::{Failure, not_understood},
     print::clean,
     target::{Target, nearest},
+    way::Way,
     when::When,
 };
 

@@ -8,6 +8,7 @@ mod client;
 mod cluster;
 mod columns;
 mod commands;
+mod escape;
 mod failure;
 mod fleet;
 mod journal;
@@ -15,6 +16,7 @@ mod print;
 mod run;
 mod table;
 mod target;
+mod way;
 mod when;
 
 fn main() -> std::process::ExitCode {

@@ -37,6 +37,7 @@ async fn act(arguments: &Arguments, printer: &mut Printer) -> Result<Exit, Failu
     match &arguments.command {
         Command::Audit(audit) => return commands::audit::run(printer, audit),
         Command::Completion(completion) => return commands::completion::run(printer, completion),
+        Command::Version(version) if version.client => return commands::version::run(None, printer).await,
         _ => {}
     }
     let fleet = Fleet::new(&arguments.global).await?;
@@ -51,7 +52,7 @@ async fn act(arguments: &Arguments, printer: &mut Printer) -> Result<Exit, Failu
         Command::Plan(plan) => commands::plan::run(&fleet, printer, plan).await,
         Command::Renew(renew) => commands::renew::run(&fleet, printer, renew).await,
         Command::Status(status) => commands::status::run(&fleet, printer, status).await,
-        Command::Version(version) => commands::version::run(&fleet, printer, version).await,
+        Command::Version(_) => commands::version::run(Some(&fleet), printer).await,
         Command::Wait(wait) => commands::wait::run(&fleet, printer, wait).await,
     }
 }

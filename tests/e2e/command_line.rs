@@ -151,6 +151,11 @@ async fn a_resource_is_shown_as_kubectl_would_and_is_named_in_any_way() -> Resul
     Ok(())
 }
 
+/// When the certificate is planned to be renewed.
+fn renewal(stage: &Stage) -> Value {
+    stage.site.resource("certificate", "staging", "web")["status"]["renewal"]["at"].clone()
+}
+
 #[tokio::test]
 async fn an_explanation_tells_the_way_step_by_step() -> Result<()> {
     let stage = stage().await?;
@@ -166,7 +171,7 @@ async fn an_explanation_tells_the_way_step_by_step() -> Result<()> {
         ensure!(steps.contains(&json!(step)), "`{step}` is not among {steps:?}");
     }
     ensure!(explained["history"].as_array().is_some_and(|history| history.len() >= 2), "{explained:#}");
-    ensure!(explained["next"]["at"].is_string(), "{explained:#}");
+    assert_eq!((&explained["next"]["at"], &explained["next"]["because"]), (&renewal(&stage), &json!("Schedule")));
     let said = text(&stage.site.ctl(&["explain", "certificate/web"])?);
     for words in ["verdict", "Issued", "The way", "OpenOrder", "What comes next", "What happened, newest first"] {
         ensure!(said.contains(words), "`{words}` is not in:\n{said}");

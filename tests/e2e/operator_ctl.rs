@@ -115,6 +115,7 @@ async fn the_same_command_prints_the_same_over_the_socket_and_with_a_kubeconfig(
     }
     is_told_at_a_glance(&cluster)?;
     is_waited_for_by_watch(&cluster).await?;
+    a_login_that_fails_is_told_without_its_secrets(admin)?;
     what_is_not_there_is_told(admin)
 }
 
@@ -198,6 +199,27 @@ fn what_is_not_there_is_told(admin: &Kubeconfig) -> Result<()> {
     fs::write(&path, gone.replace("127.0.0.1:1", "127.0.0.1:9/"))?;
     let gone = ctl()?.arg("--kubeconfig").arg(&path).arg("status").output()?;
     ensure!(gone.status.code() == Some(8) && said(&gone).contains("cannot ask the API server"), "{}", said(&gone));
+    Ok(())
+}
+
+/// What a kubeconfig's login command prints, is called with or finds in its environment may be a token.
+fn a_login_that_fails_is_told_without_its_secrets(admin: &Kubeconfig) -> Result<()> {
+    let path = admin.path().with_file_name("login");
+    for (script, words) in [
+        ("echo token-in-output; echo the session is over >&2; exit 3", "the session is over"),
+        ("echo '{ token-in-output: ['", "does not print an ExecCredential"),
+    ] {
+        let mut config: Value = serde_json::from_str(&fs::read_to_string(admin.path())?)?;
+        config["users"][0]["user"] = json!({ "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script, "token-in-argument"],
+            "env": [{ "name": "LOGIN", "value": "token-in-environment" }], "interactiveMode": "Never",
+        } });
+        fs::write(&path, config.to_string())?;
+        let mut command = Command::new(tools::binary("clavigerctl")?);
+        let failed = command.arg("--kubeconfig").arg(&path).arg("status").env("NO_COLOR", "1").output()?;
+        ensure!(failed.status.code() == Some(4) && said(&failed).contains(words), "{}", said(&failed));
+        ensure!(!said(&failed).contains("token-in"), "{}", said(&failed));
+    }
     Ok(())
 }
 

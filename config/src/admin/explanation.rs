@@ -36,7 +36,7 @@ pub struct Explanation {
     pub steps: Vec<ExplainedStep>,
     /// What happened, newest first.
     pub history: Vec<HistoryEntry>,
-    /// What comes next; absent when claviger waits for somebody.
+    /// What comes next; absent when claviger waits for somebody, or when nothing is planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<ExplainedNext>,
 }

@@ -10,10 +10,10 @@ use std::{
 use claviger_config::Namespace;
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
-use super::Cluster;
+use super::{Cluster, trouble};
 use crate::failure::Failure;
 
 /// What was said of the cluster.
@@ -41,12 +41,12 @@ impl Cluster {
         // The crate finds two makers of TLS among its relatives and would not choose; another choice made before stands.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let url = config.cluster_url.to_string();
-        let client = Client::try_from(config)
-            .map_err(|error| Failure::Kubeconfig { what: format!("the cluster cannot be spoken to: {error}") })?;
+        let url = url.trim_end_matches('/').to_owned();
+        let client = Client::try_from(config).map_err(|error| trouble::unanswered(&url, &error))?;
         let namespace = access.namespace.or(named).filter(|_| !access.everywhere);
         Ok(Self {
             client,
-            url: url.trim_end_matches('/').to_owned(),
+            url,
             namespace,
             home: access.home.to_string(),
             ask_daemon: access.ask_daemon,
@@ -89,8 +89,14 @@ async fn config(access: &Access) -> Result<(Config, Option<Namespace>), Failure>
     Ok((config, namespace))
 }
 
-fn unreadable(place: &str, error: &dyn std::error::Error) -> Failure {
-    Failure::Kubeconfig { what: format!("{place} leads to no cluster: {error}") }
+fn unreadable(place: &str, error: &KubeconfigError) -> Failure {
+    let why = match error {
+        KubeconfigError::ReadConfig(cause, _) => cause.to_string(),
+        // The reader shows lines of the file, and they hold tokens and keys.
+        KubeconfigError::Parse(_) => "it is not the YAML of a kubeconfig".to_owned(),
+        other => other.to_string(),
+    };
+    Failure::Kubeconfig { what: format!("{place} leads to no cluster: {why}") }
 }
 
 /// Where a kubeconfig was looked for.

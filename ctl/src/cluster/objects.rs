@@ -20,7 +20,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{client::not_understood, failure::Failure};
+use crate::failure::{Failure, not_understood};
 
 /// One object as it is stored.
 #[derive(Clone, Debug)]

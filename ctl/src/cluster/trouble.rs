@@ -1,7 +1,7 @@
 //! What an API server's refusals mean to the person who asked.
 
 use claviger_config::{Kind, Namespace, ObjectName, admin::ErrorView, crd};
-use kube::Error;
+use kube::{Error, client::AuthError};
 
 use super::Cluster;
 use crate::{failure::Failure, target::nearest};
@@ -32,7 +32,7 @@ impl Cluster {
         let Place { verb, resource, namespace } = place;
         let said = match error {
             Error::Api(status) => status,
-            other => return Failure::ApiServer { url: self.url.clone(), source: Box::new(Told(chain(&other))) },
+            other => return unanswered(&self.url, &other),
         };
         match said.code {
             401 => Failure::NotLoggedIn { url: self.url.clone(), said: said.message.clone() },
@@ -60,6 +60,36 @@ impl Cluster {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Told(String);
+
+/// There was no answer: the API server was not reached, or not even asked.
+pub(super) fn unanswered(url: &str, error: &Error) -> Failure {
+    match login(error) {
+        Some(said) => Failure::NotLoggedIn { url: url.to_owned(), said },
+        None => Failure::ApiServer { url: url.to_owned(), source: Box::new(Told(chain(error))) },
+    }
+}
+
+/// What went wrong with the command that a kubeconfig logs in by. Its output, its arguments and its environment hold tokens: of them
+/// only what it complained of is told.
+fn login(error: &Error) -> Option<String> {
+    let mut link: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = link {
+        match error.downcast_ref::<AuthError>() {
+            Some(AuthError::AuthExecRun { out, .. }) => {
+                let complaint: String = String::from_utf8_lossy(&out.stderr).trim().chars().take(MOST).collect();
+                return Some(format!("the login command of the kubeconfig ends with {}: {complaint}", out.status));
+            }
+            Some(AuthError::AuthExecParse(_)) => {
+                return Some("the login command of the kubeconfig does not print an ExecCredential".to_owned());
+            }
+            _ => link = error.source(),
+        }
+    }
+    None
+}
+
+/// As much as is told of what a program complained of.
+const MOST: usize = 400;
 
 /// The error with its causes, none twice.
 fn chain(error: &dyn std::error::Error) -> String {

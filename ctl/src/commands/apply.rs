@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     args::Apply,
-    client::escaped,
+    escape::escaped,
     failure::{Exit, Failure},
     fleet::Fleet,
     print::Printer,

@@ -10,8 +10,7 @@ use serde_json::Value;
 
 use crate::{
     args::{Audit, AuditCommand, Format},
-    client::not_understood,
-    failure::{Exit, Failure},
+    failure::{Exit, Failure, not_understood},
     journal::{Report, Unanswered, verify},
     print::{Printer, clean},
     table::{BAD, GOOD, PLAIN, SLOW, Table, styled},

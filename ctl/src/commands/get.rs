@@ -8,9 +8,8 @@ use serde_json::Value;
 
 use crate::{
     args::{Format, Get},
-    client::not_understood,
     columns::{Column, Told, style_of_resource, table},
-    failure::{Exit, Failure},
+    failure::{Exit, Failure, not_understood},
     fleet::{Fleet, name_of, read},
     print::Printer,
     target::kind,

@@ -4,16 +4,18 @@ use claviger_config::admin::VersionView;
 use serde_json::{Value, json};
 
 use crate::{
-    args::Version,
     failure::{Exit, Failure},
     fleet::{Fleet, read},
     print::Printer,
 };
 
 /// Show them. Without a daemon the own version is shown all the same.
-pub(crate) async fn run(fleet: &Fleet, printer: &mut Printer, arguments: &Version) -> Result<Exit, Failure> {
+pub(crate) async fn run(fleet: Option<&Fleet>, printer: &mut Printer) -> Result<Exit, Failure> {
     let own = VersionView::of(env!("CARGO_PKG_VERSION"));
-    let daemon = if arguments.client { Ok(Value::Null) } else { fleet.client.get(PATH).await };
+    let daemon = match fleet {
+        Some(fleet) => fleet.client.get(PATH).await,
+        None => Ok(Value::Null),
+    };
     let mut answer = json!({"kind": "Version", "client": own});
     if let Ok(view @ Value::Object(_)) = &daemon {
         answer["daemon"] = view.clone();

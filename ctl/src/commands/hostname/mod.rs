@@ -13,13 +13,13 @@ use serde_json::Value;
 
 use crate::{
     args::{Format, Hostname, HostnameAdd, HostnameCheck, HostnameCommand, HostnameList},
-    client::escaped,
     cluster::Cluster,
     columns::{Column, Told, table},
     commands::{
         get::as_list,
         wait::{NotYet, Seen, until},
     },
+    escape::escaped,
     failure::{Exit, Failure},
     fleet::{Fleet, read},
     print::Printer,

@@ -57,6 +57,10 @@ pub trait Noun: Clone + Send + Sync + 'static {
     fn end(_seen: &Seen<Self>) -> Option<Moment> {
         None
     }
+    /// When what is planned comes, while all is well. Looks on the way there are not planned: nobody waits for them.
+    fn planned(_seen: &Seen<Self>) -> Option<Moment> {
+        None
+    }
     /// When waiting begins to cost.
     fn hurts(view: &View<'_, Self>) -> Option<Moment> {
         Self::end(view.seen)

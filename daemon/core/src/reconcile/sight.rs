@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use claviger_config::{
-    EnvironmentName, Kind, Moment, ObjectName, Reason,
+    EnvironmentName, Kind, Moment, ObjectName, Reason, Turn,
     admin::{ExplainedNext, HistoryEntry, Thought},
     condition::CommonStatus,
     desired::Wanted,
@@ -123,13 +123,17 @@ impl<N: Noun> Keeper<N> {
     pub(super) fn think(&self, kept: &Kept<N>, plan: &Plan) -> Thought {
         let now = self.common.clock.now();
         let held = kept.seen.record.trouble.as_ref().is_some_and(|trouble| trouble.holds(now));
-        let because = if held { "BackOff" } else { plan.reason.word() }.to_owned();
+        let (next, because) = match plan.reason.turn() {
+            _ if held => (plan.next, "BackOff"),
+            Turn::Nobody => (N::planned(&kept.seen), "Schedule"),
+            _ => (plan.next, plan.reason.word()),
+        };
         Thought {
             message: plan.message.clone(),
             fix: plan.fix.clone(),
             hurts: plan.hurts,
             steps: N::steps(&self.view(kept, plan)),
-            next: plan.next.map(|at| ExplainedNext { at: at.to_second(), because }),
+            next: next.map(|at| ExplainedNext { at: at.to_second(), because: because.to_owned() }),
         }
     }
 

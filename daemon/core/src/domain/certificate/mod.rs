@@ -231,6 +231,10 @@ impl Noun for Certificate {
         seen.record.memory.issued.as_ref().map(|issued| issued.chain.not_after)
     }
 
+    fn planned(seen: &Seen<Self>) -> Option<Moment> {
+        seen.record.memory.renewal.as_ref().map(|renewal| renewal.at)
+    }
+
     fn claims(view: &View<'_, Self>) -> Vec<(&'static str, String)> {
         let memory = &view.seen.record.memory;
         let keys = memory.issued.iter().map(|issued| &issued.key).chain(&memory.next_key);

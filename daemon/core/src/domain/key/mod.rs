@@ -126,6 +126,11 @@ impl Noun for Key {
         Ok(None)
     }
 
+    fn planned(seen: &Seen<Self>) -> Option<Moment> {
+        let (key, _) = seen.facts.key.as_ref()?;
+        key.as_ref()?.rotation.as_ref()?.next
+    }
+
     fn hurts(view: &View<'_, Self>) -> Option<Moment> {
         seen_key(view)?.deletion_at
     }
