@@ -40,6 +40,9 @@ pub struct Discovery {
 /// Between two readings: a start in a cluster of many Secrets is no storm.
 const PACE: Duration = Duration::from_millis(250);
 
+/// How long one that does not come holds up the others.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// When what could not be read is tried again.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -114,14 +117,16 @@ async fn read_on(cluster: Cluster, found: Arc<Found>) {
 async fn read(cluster: &Cluster, found: &Found, place: Place) {
     let (namespace, name): (&Namespace, &Name) = (&place.0, &place.1);
     let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), namespace.as_str());
-    match secrets.get_opt(name.as_str()).await.map(|secret| secret.map(Held::from)) {
+    let answer = tokio::time::timeout(PATIENCE, secrets.get_opt(name.as_str())).await;
+    match answer.map(|answer| answer.map(|secret| secret.map(Held::from))) {
         // The watch will say so.
-        Ok(None) => {}
-        Ok(Some(secret)) => {
+        Ok(Ok(None)) => {}
+        Ok(Ok(Some(secret))) => {
             let reading = certificate(&secret);
             found.read(place, Version::of(&secret.metadata), reading);
         }
-        Err(error) => found.not_read(place, fault::words(&error), AGAIN),
+        Ok(Err(error)) => found.not_read(place, fault::words(&error), AGAIN),
+        Err(_) => found.not_read(place, "the API server did not answer in time".to_owned(), AGAIN),
     }
 }
 
