@@ -88,7 +88,10 @@ async fn what_is_deleted_and_made_anew_under_its_name_takes_over_what_serves_and
         quiet(&cluster).await?;
         ensure!(cluster.secret("web-tls").await? == before, "the Secret stays and serves");
         cluster.kubernetes.apply(&document).await?;
-        cluster.kubernetes.kubectl(&["wait", "--for=condition=Ready", kind, "--namespace=staging", "--timeout=90s"], "").await?;
+        cluster
+            .kubernetes
+            .kubectl(&["wait", "--for=condition=Ready", kind, "--namespace=staging", "--timeout=90s"], "")
+            .await?;
         cluster.wait_ready("web").await?;
     }
     // Another name, and the old one gone: the Secret is of the document that names it.
@@ -159,11 +162,14 @@ async fn a_record_of_a_newer_version_and_a_secret_that_is_too_big_are_refused_an
     cluster.wait_ready("web").await?;
     quiet(&cluster).await?;
     let (before, outside) = (cluster.secret("web-tls").await?, made(&cluster));
-    let big = certificate("web", NAME).replace("name: web-tls", &format!("name: web-tls, annotations: {{ {} }}", annotations()));
+    let big = certificate("web", NAME)
+        .replace("name: web-tls", &format!("name: web-tls, annotations: {{ {} }}", annotations()));
     cluster.kubernetes.kubectl(&["apply", "--server-side", "--force-conflicts", "--filename=-"], &big).await?;
     let refused = async || {
         let web = cluster.get("tlscertificate", "staging", "web").await.unwrap_or_default();
-        web["status"]["attention"]["message"].as_str().is_some_and(|message| message.contains("web-tls") && message.contains("Too long"))
+        web["status"]["attention"]["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("web-tls") && message.contains("Too long"))
     };
     wait_until(SOON, "the reason why it cannot be delivered", refused)
         .await
@@ -175,7 +181,16 @@ async fn a_record_of_a_newer_version_and_a_secret_that_is_too_big_are_refused_an
 
     let record = newer(&cluster).await?;
     let patch = json!({ "status": { "record": record } }).to_string();
-    let forge = ["patch", "tlscertificate", "web", "--namespace=staging", "--subresource=status", "--type=merge", "--patch", &patch];
+    let forge = [
+        "patch",
+        "tlscertificate",
+        "web",
+        "--namespace=staging",
+        "--subresource=status",
+        "--type=merge",
+        "--patch",
+        &patch,
+    ];
     cluster.kubernetes.kubectl(&forge, "").await?;
     let daemon = cluster.ground.start().await?;
     let told = async || daemon.log().contains("newer") && daemon.log().contains("TlsCertificate/staging/web");
@@ -198,7 +213,8 @@ fn annotations() -> String {
 async fn newer(cluster: &Cluster) -> Result<String> {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let web = cluster.get("tlscertificate", "staging", "web").await?;
-    let mut kept: Value = serde_json::from_slice(&STANDARD.decode(web["status"]["record"].as_str().context("a record")?)?)?;
+    let mut kept: Value =
+        serde_json::from_slice(&STANDARD.decode(web["status"]["record"].as_str().context("a record")?)?)?;
     kept["schema"] = json!(99);
     Ok(STANDARD.encode(kept.to_string()))
 }

@@ -62,7 +62,12 @@ async fn a_newcomer_is_refused_by_kubectl_apply_with_both_names_and_the_incumben
     let allowed = "policy: { customHostnames: Allow }";
     let cases: [(&str, EnvironmentText, &str, &str); 8] = [
         ("CLV-0302", newcomer(ACCOUNT).kms("aliasPrefix: claviger/staging"), "`claviger/staging`", SEPARATION),
-        ("CLV-0302", newcomer(ACCOUNT).kms("aliasPrefix: claviger/staging/inner"), "`claviger/staging/inner`", SEPARATION),
+        (
+            "CLV-0302",
+            newcomer(ACCOUNT).kms("aliasPrefix: claviger/staging/inner"),
+            "`claviger/staging/inner`",
+            SEPARATION,
+        ),
         ("CLV-0302", newcomer(ACCOUNT).kms("aliasPrefix: claviger"), "`claviger/staging`", SEPARATION),
         ("CLV-0301", newcomer(OTHER).line("namespaces: [newcomer, staging]"), "`staging`", "NamespaceClaimed"),
         ("CLV-0304", newcomer(OTHER).line(allowed).edge(ZONE, "cf-token", "other.example.com", ""), ZONE, SEPARATION),
@@ -72,7 +77,8 @@ async fn a_newcomer_is_refused_by_kubectl_apply_with_both_names_and_the_incumben
     ];
     for (code, document, shared, reason) in cases {
         cluster.kubernetes.apply(&document.with_wrapping_key()).await?;
-        let seen = is_refused(&cluster, "environment", ("", "newcomer"), reason, &["Environment/staging", shared]).await?;
+        let seen =
+            is_refused(&cluster, "environment", ("", "newcomer"), reason, &["Environment/staging", shared]).await?;
         ensure!(seen["status"]["claims"].is_null(), "it holds nothing: {:#}", seen["status"]);
         let status = cluster.ground.site.ctl_json(&["status"])?["documents"]["rejected"].to_string();
         ensure!(status.contains(code), "`{code}` is not in {status}");
@@ -94,10 +100,12 @@ async fn two_roles_names_outside_policy_and_unclaimed_namespaces_are_refused_whe
         cluster.namespace(namespace).await?;
     }
     let _daemon = cluster.ground.start().await?;
-    let production = documents::environment("production", OTHER, REGION).production().credentials("aws-credentials", "production");
+    let production =
+        documents::environment("production", OTHER, REGION).production().credentials("aws-credentials", "production");
     let issuer = cluster.ground.ca.directory();
     let public = format!("issuers: [{{ name: letsencrypt, trust: public, acme: {{ directory: \"{issuer}\" }} }}]");
-    let production = production.zone("example.com", &["staging.example.com"]).with_wrapping_key().replace("issuers: []", &public);
+    let production =
+        production.zone("example.com", &["staging.example.com"]).with_wrapping_key().replace("issuers: []", &public);
     let staging = cluster.ground.staging().kms(&format!("assumeRole: {ROLE}")).with_wrapping_key();
     cluster.kubernetes.apply(&[staging, production].join("---\n")).await?;
 
@@ -115,10 +123,12 @@ async fn two_roles_names_outside_policy_and_unclaimed_namespaces_are_refused_whe
         documents::hostname("staging", "customer", "shop.customer.example", "customer"),
     ];
     cluster.kubernetes.apply(&[&[role], &wanted[..]].concat().join("---\n")).await?;
-    let refused = async |kind, place, reason, words: &[&str]| is_refused(&cluster, kind, place, reason, words).await.map(drop);
+    let refused =
+        async |kind, place, reason, words: &[&str]| is_refused(&cluster, kind, place, reason, words).await.map(drop);
     refused("environment", ("", "newcomer"), SEPARATION, &["Environment/staging", ROLE]).await?;
     let tls = "tlscertificate";
-    refused(tls, ("staging", "outside"), "NameOutsideZones", &["`shop.example.com`", "`staging`", "`production`"]).await?;
+    refused(tls, ("staging", "outside"), "NameOutsideZones", &["`shop.example.com`", "`staging`", "`production`"])
+        .await?;
     let both = ["`www.staging.example.com`", "`production`", "`staging`"];
     refused(tls, ("production", "excepted"), "NameOutsideZones", &both).await?;
     let both = ["`*.example.com`", "`staging.example.com`", "`staging`"];
@@ -158,7 +168,10 @@ async fn an_object_whose_newest_version_is_rejected_says_so_and_serves_by_the_on
     for words in ["CLV-0306", "Environment/staging", "`staging.example.com`"] {
         ensure!(accepted["message"].as_str().is_some_and(|message| message.contains(words)), "{accepted:#}");
     }
-    ensure!(condition(&last, "Ready")["observedGeneration"] == 1 && last["status"]["observedGeneration"] == 1, "{last:#}");
+    ensure!(
+        condition(&last, "Ready")["observedGeneration"] == 1 && last["status"]["observedGeneration"] == 1,
+        "{last:#}"
+    );
     ensure!(last["status"]["record"] == before["status"]["record"], "the memory is as it was");
 
     // It is said once, also over a restart, and stands beside what is said later.
@@ -210,7 +223,8 @@ async fn a_tenant_reaches_no_other_environment_and_a_forged_record_opens_and_tak
     tenant.apply(&mine("borrows", "a.other.example.com").replace("  outlets", issuer)).await?;
     tenant.apply(&mine("names", NAME)).await?;
     is_refused(&cluster, "tlscertificate", ("other", "borrows"), "IssuerMissing", &["`pebble`", "`other`"]).await?;
-    is_refused(&cluster, "tlscertificate", ("other", "names"), "NameOutsideZones", &[NAME, "`other`", "`staging`"]).await?;
+    is_refused(&cluster, "tlscertificate", ("other", "names"), "NameOutsideZones", &[NAME, "`other`", "`staging`"])
+        .await?;
     let refused = async |said: Result<String>, words: &str| -> Result<()> {
         let error = format!("{:#}", said.expect_err("it is refused"));
         ensure!(error.contains(words), "`{words}` is not in: {error}");
@@ -220,7 +234,16 @@ async fn a_tenant_reaches_no_other_environment_and_a_forged_record_opens_and_tak
     let elsewhere = mine("reaches", "a.other.example.com").replace("secret: {", "secret: { namespace: staging,");
     refused(tenant.apply(&elsewhere).await, "unknown field").await?;
     let patch = json!({ "status": { "record": web["status"]["record"] } }).to_string();
-    let forge = ["patch", "tlscertificate", "names", "--namespace=other", "--subresource=status", "--type=merge", "--patch", &patch];
+    let forge = [
+        "patch",
+        "tlscertificate",
+        "names",
+        "--namespace=other",
+        "--subresource=status",
+        "--type=merge",
+        "--patch",
+        &patch,
+    ];
     refused(tenant.kubectl(&forge, "").await, "Forbidden").await?;
 
     // Even where somebody may write it: a copied record opens nothing, and takes nothing from its owner.
@@ -228,6 +251,15 @@ async fn a_tenant_reaches_no_other_environment_and_a_forged_record_opens_and_tak
     tenant.apply(&mine("names", "b.other.example.com")).await?;
     cluster.kubernetes.kubectl(&forge, "").await?;
     let _daemon = cluster.ground.start().await?;
+    let told = async || {
+        let names = cluster.get("tlscertificate", "other", "names").await.unwrap_or_default();
+        names["status"]["attention"]["reason"] == "EnvironmentChanged"
+            && condition(&names, "Ready")["status"] == "False"
+    };
+    wait_until(SOON, "the record to be told as another environment's", told).await?;
+    ensure!(cluster.get("secret", "other", "names-tls").await.is_err(), "nothing is delivered");
+    tenant.kubectl(&["delete", "tlscertificate", "names", "--namespace=other"], "").await?;
+    tenant.apply(&mine("names", "b.other.example.com")).await?;
     let issued = async || {
         let names = cluster.get("tlscertificate", "other", "names").await.unwrap_or_default();
         condition(&names, "Ready")["status"] == "True"
