@@ -11,6 +11,7 @@ mod lease;
 mod objects;
 mod outlet;
 mod record;
+mod rejected;
 mod store;
 mod vault;
 mod watch;
