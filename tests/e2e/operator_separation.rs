@@ -251,6 +251,15 @@ async fn a_tenant_reaches_no_other_environment_and_a_forged_record_opens_and_tak
     tenant.apply(&mine("names", "b.other.example.com")).await?;
     cluster.kubernetes.kubectl(&forge, "").await?;
     let _daemon = cluster.ground.start().await?;
+    let told = async || {
+        let names = cluster.get("tlscertificate", "other", "names").await.unwrap_or_default();
+        names["status"]["attention"]["reason"] == "EnvironmentChanged"
+            && condition(&names, "Ready")["status"] == "False"
+    };
+    wait_until(SOON, "the record to be told as another environment's", told).await?;
+    ensure!(cluster.get("secret", "other", "names-tls").await.is_err(), "nothing is delivered");
+    tenant.kubectl(&["delete", "tlscertificate", "names", "--namespace=other"], "").await?;
+    tenant.apply(&mine("names", "b.other.example.com")).await?;
     let issued = async || {
         let names = cluster.get("tlscertificate", "other", "names").await.unwrap_or_default();
         condition(&names, "Ready")["status"] == "True"

@@ -13,6 +13,7 @@ mod lease;
 mod objects;
 mod outlet;
 mod record;
+mod rejected;
 mod secret;
 mod store;
 mod vault;
