@@ -76,7 +76,9 @@ async fn a_leader_that_was_stopped_in_mid_order_and_goes_on_does_nothing_more() 
     let after = term(&stage).await?;
     ensure!(after.0 != before.0 && after.1 > before.1, "{before:?}, {after:?}");
 
-    api.heal(); // the answer to its write lies in its socket
+    let answers = api.answers();
+    api.heal();
+    wait_until(SOON, "the answer to its write to lie in its socket", async || api.answers() > answers).await?;
     first.process().thaw()?;
     deposed(first.process()).await?;
     assert_eq!((made(&stage.cluster), wrote(&api), wrote(&stage.api)), (outside, ours, written));

@@ -16,6 +16,8 @@ use claviger_core::{
     reconcile::world::{Scene, World},
 };
 
+use futures::FutureExt as _;
+
 use crate::adapters::kubernetes::Fence;
 
 /// A world behind a fence.
@@ -33,7 +35,7 @@ impl<W: World> Fenced<W> {
 
     /// The fence is looked at before each step of the call, not by a timer alone: timers may be behind when a process goes on.
     async fn held<T>(&self, what: &str, call: Answer<'_, T>) -> Result<T, Failure> {
-        let (mut call, mut lapses) = (call, pin!(self.fence.lapses()));
+        let (mut call, mut lapses) = (call, pin!(self.fence.lapses().fuse()));
         let mut begun = false;
         poll_fn(|context| {
             if !self.fence.holds() {

@@ -57,6 +57,7 @@ impl Kubernetes {
             watches: watch::Sender::new(Watches::Pass),
             silences: watch::Sender::new(0),
             silent: AtomicUsize::new(0),
+            answers: AtomicUsize::new(0),
             standing: watch::Sender::new(false),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared))).abort_handle();
@@ -121,6 +122,11 @@ impl ApiFaults {
         self.shared.log().clone()
     }
 
+    /// How many answers were given, whether or not anybody reads them.
+    pub fn answers(&self) -> usize {
+        self.shared.answers.load(Ordering::SeqCst)
+    }
+
     /// How many calls so far are such.
     pub fn count(&self, such: impl Fn(&ApiCall) -> bool) -> usize {
         self.shared.log().iter().filter(|call| such(call)).count()
@@ -145,6 +151,7 @@ struct Shared {
     watches: watch::Sender<Watches>,
     silences: watch::Sender<usize>,
     silent: AtomicUsize,
+    answers: AtomicUsize,
     standing: watch::Sender<bool>,
 }
 

@@ -2,6 +2,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use anyhow::{Context as _, Result};
@@ -31,7 +32,10 @@ pub(super) async fn answer(
     shared.log().push(call);
     shared.moving().await;
     match answer {
-        Some(answer) => Ok(answer),
+        Some(answer) => {
+            shared.answers.fetch_add(1, Ordering::SeqCst);
+            Ok(answer)
+        }
         None => {
             broken.notify_one();
             pending().await
