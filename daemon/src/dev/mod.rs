@@ -35,14 +35,16 @@ const MISSED: Duration = Duration::from_secs(2);
 
 /// Runs the demonstration until it is ended.
 pub async fn run(dev: Dev) -> ExitCode {
+    // Before anything is there to be seen: whoever sees the folder may end this at once.
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return failed(&error),
+    };
     let stage = match Stage::set(&dev) {
         Ok(stage) => stage,
         Err(why) => return refuse(&why),
     };
-    let code = match Signals::new() {
-        Ok(mut signals) => play(&stage, &mut signals).await,
-        Err(error) => failed(&error),
-    };
+    let code = play(&stage, &mut signals).await;
     crate::sight::lines::flush();
     if stage.temporary {
         let _ = std::fs::remove_dir_all(&stage.folder);
