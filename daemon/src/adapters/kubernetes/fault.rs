@@ -2,7 +2,7 @@
 
 use claviger_config::{Moment, Reason, Span};
 use claviger_core::domain::failure::{Failure, Retry};
-use kube::Error;
+use kube::{Error, runtime::watcher};
 
 /// A call that failed: what was tried, on what, and what a person can do.
 pub(super) fn failure(reason: Reason, what: &str, error: &Error, now: Moment) -> Failure {
@@ -23,6 +23,17 @@ pub(super) fn failure(reason: Reason, what: &str, error: &Error, now: Moment) ->
             failure.retry(Retry::At(now + Span::seconds(asked.max(10).into())))
         }
         _ => failure.retry(Retry::At(now + Span::seconds(10))).maybe_done(),
+    }
+}
+
+/// Why a watch does not tell what happens.
+pub(super) fn reason(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => words(error),
+        watcher::Error::WatchError(status) => format!("the API server says {}: {}", status.code, status.message),
+        watcher::Error::NoResourceVersion => "the list has no resource version".to_owned(),
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::{
     CERTIFICATE, Cluster, MANAGED,
-    fault::{is_refused, words},
+    fault::{is_refused, reason, words},
     objects::{Held, Objects, held},
     watching,
 };
@@ -103,16 +103,6 @@ fn is_answer(error: &watcher::Error) -> bool {
         | watcher::Error::WatchStartFailed(error)
         | watcher::Error::WatchFailed(error) => is_refused(error),
         watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => false,
-    }
-}
-
-pub(super) fn reason(error: &watcher::Error) -> String {
-    match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => words(error),
-        watcher::Error::WatchError(status) => format!("the API server says {}: {}", status.code, status.message),
-        watcher::Error::NoResourceVersion => "the list has no resource version".to_owned(),
     }
 }
 

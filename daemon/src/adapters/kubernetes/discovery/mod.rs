@@ -26,7 +26,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::found::{Found, Known};
 use self::found::{Place, Turn, Version};
-use super::{Cluster, fault, secret::Held, watch::reason};
+use super::{
+    Cluster,
+    fault::{self, reason},
+    secret::Held,
+};
 use crate::adapters::craft::chain::Chain;
 
 /// Looks for Secrets.

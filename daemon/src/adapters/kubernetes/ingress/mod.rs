@@ -37,7 +37,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::made::Made;
 use self::{asked::Request, requests::Requests};
-use super::{Cluster, Events, Fence, Objects, watch::reason, watching};
+use super::{Cluster, Events, Fence, Objects, fault::reason, watching};
 
 /// Whose fields these are, in server-side apply.
 const APPLIER: &str = "claviger-ingress";
