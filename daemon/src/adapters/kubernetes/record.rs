@@ -19,9 +19,22 @@ pub(super) struct Kept {
     /// The document that was last accepted, JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) accepted: Option<String>,
+    /// The object that it was written for: a restore gives its record to another one, whose generations begin anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) uid: Option<String>,
 }
 
 impl Kept {
+    /// The record of the reconciler, for the object of that id: what speaks of another one's generations speaks of none.
+    pub(super) fn body_for(self, uid: &str) -> String {
+        if self.uid.as_deref().is_none_or(|own| own == uid) {
+            return self.body;
+        }
+        let Ok(mut record) = serde_json::from_str::<serde_json::Value>(&self.body) else { return self.body };
+        record["generation"] = 0.into();
+        record.to_string()
+    }
+
     /// As text of one line.
     pub(super) fn encode(&self) -> String {
         STANDARD.encode(serde_json::to_vec(self).unwrap_or_default())
@@ -45,8 +58,12 @@ mod tests {
             claims: vec![("key".to_owned(), "arn".to_owned())],
             environment: Some("staging".to_owned()),
             accepted: None,
+            uid: None,
         };
-        assert_eq!(Kept::decode(&kept.encode()), Some(kept));
+        assert_eq!(Kept::decode(&kept.encode()), Some(kept.clone()));
+        let restored = Kept { uid: Some("a".to_owned()), body: r#"{"generation":7,"seed":1}"#.to_owned(), ..kept };
+        assert_eq!(restored.clone().body_for("a"), restored.body);
+        assert_eq!(restored.body_for("b"), r#"{"generation":0,"seed":1}"#);
         for spoilt in ["", "AAAA", "not base64 at all", "e30"] {
             assert_eq!(Kept::decode(spoilt), None, "{spoilt}");
         }
