@@ -77,6 +77,12 @@ pub(super) fn digest(body: &str) -> u64 {
     body.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
+/// Another process has seen a later document than this one has: nothing is decided by the earlier one.
+pub(super) fn of_the_past(name: &ObjectName, now: Moment) -> Failure {
+    let text = format!("the document of {name} is older than what its record speaks of: the next one is waited for");
+    Failure::new(Reason::StoreFailed, text).retry(Retry::At(now + Span::seconds(1)))
+}
+
 /// A record that cannot be read is left where it is: nothing is made anew over it.
 pub(super) fn read<M: serde::de::DeserializeOwned>(name: &ObjectName, body: &str) -> Result<Record<M>, Failure> {
     serde_json::from_str(body).map_err(|error| {

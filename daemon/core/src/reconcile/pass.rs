@@ -12,7 +12,7 @@ use claviger_config::{
 
 use super::{
     board::Wakes,
-    kept::{Kept, Stored, digest, essence, is_brief, read},
+    kept::{Kept, Stored, digest, essence, is_brief, of_the_past, read},
     lock,
     resting::Resting,
     world::Scene,
@@ -122,6 +122,10 @@ impl<N: Noun> Keeper<N> {
         let wanted = self.common.source.wanted(name);
         let spec = wanted.as_ref().and_then(|wanted| Some((N::spec(&wanted.spec)?, wanted)));
         let Some((spec, wanted)) = spec else { return self.unwanted(name, kept).await };
+        if self.common.world.term() > 0 && kept.seen.record.generation > wanted.generation {
+            self.put_back(name, kept);
+            return Err(PassError::Store(of_the_past(name, self.common.clock.now())));
+        }
         kept.wanted = Some(Arc::clone(wanted));
         let at = wanted.environment.as_ref().map(|at| &at.name);
         if let Some(surroundings) = &wanted.environment {

@@ -26,6 +26,9 @@ pub(super) struct Kept {
     /// What was thought of it: with this a reader of the object alone can explain it.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub(super) thought: Value,
+    /// The object that it was written for: a restore gives its record to another one, whose generations begin anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) uid: Option<String>,
 }
 
 /// What this version writes and reads.
@@ -42,6 +45,16 @@ impl Kept {
     pub(super) fn newer(text: &str) -> Option<u32> {
         let found: Newer = serde_json::from_slice(&STANDARD.decode(text).ok()?).ok()?;
         Some(found.schema).filter(|schema| *schema > SCHEMA)
+    }
+
+    /// The record of the reconciler, for the object of that id: what speaks of another one's generations speaks of none.
+    pub(super) fn body_for(self, uid: &str) -> String {
+        if self.uid.as_deref().is_none_or(|own| own == uid) {
+            return self.body;
+        }
+        let Ok(mut record) = serde_json::from_str::<serde_json::Value>(&self.body) else { return self.body };
+        record["generation"] = 0.into();
+        record.to_string()
     }
 
     /// As text of one line.
@@ -69,8 +82,12 @@ mod tests {
             environment: Some("staging".to_owned()),
             accepted: None,
             thought: serde_json::json!({ "steps": [] }),
+            uid: None,
         };
-        assert_eq!(Kept::decode(&kept.encode()), Some(kept));
+        assert_eq!(Kept::decode(&kept.encode()), Some(kept.clone()));
+        let restored = Kept { uid: Some("a".to_owned()), body: r#"{"generation":7,"seed":1}"#.to_owned(), ..kept };
+        assert_eq!(restored.clone().body_for("a"), restored.body);
+        assert_eq!(restored.body_for("b"), r#"{"generation":0,"seed":1}"#);
         for spoilt in ["", "AAAA", "not base64 at all", "e30"] {
             assert_eq!((Kept::decode(spoilt), Kept::newer(spoilt)), (None, None), "{spoilt}");
         }

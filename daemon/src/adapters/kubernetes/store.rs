@@ -158,7 +158,7 @@ impl StatusStore {
         let version = kept.as_ref().map_or(0, |kept| kept.version);
         self.memory().written.insert(name.clone(), Written { uid: held.uid.clone(), version });
         self.objects.wrote(name, None);
-        kept.map(|kept| (kept.body, Version(kept.version)))
+        kept.map(|kept| (kept.body_for(&held.uid), Version(version)))
     }
 
     /// The version that stands there: what was written last, else what was seen.
@@ -171,7 +171,7 @@ impl StatusStore {
     async fn write(&self, commit: &Commit<'_>, mut held: Held) -> Result<Version, Failure> {
         let expected = commit.expected.map(|version| version.0);
         self.refuse_claimed(commit)?;
-        let kept = self.kept(commit, expected.unwrap_or_default() + 1);
+        let kept = self.kept(commit, expected.unwrap_or_default() + 1, &held.uid);
         let mut status = with_record(commit.status.value(), &kept);
         if let Some(condition) = self.memory().unaccepted.get(commit.name) {
             with_condition(&mut status, condition);
@@ -238,7 +238,7 @@ impl StatusStore {
         self.cluster.beside(name).patch_status(name.name.as_str(), &apply, &Patch::Apply(&object)).await
     }
 
-    fn kept(&self, commit: &Commit<'_>, version: u64) -> Kept {
+    fn kept(&self, commit: &Commit<'_>, version: u64, uid: &str) -> Kept {
         Kept {
             schema: SCHEMA,
             version,
@@ -247,6 +247,7 @@ impl StatusStore {
             environment: commit.environment.map(ToString::to_string),
             accepted: self.memory().accepted.get(commit.name).cloned(),
             thought: commit.thought.value(),
+            uid: Some(uid.to_owned()),
         }
     }
 
@@ -350,9 +351,9 @@ impl Store for StatusStore {
             }
             let kept = now.record.as_deref().and_then(Kept::decode);
             let version = kept.as_ref().map_or(0, |kept| kept.version);
-            self.memory().written.insert(name.clone(), Written { uid: now.uid, version });
+            self.memory().written.insert(name.clone(), Written { uid: now.uid.clone(), version });
             self.objects.wrote(name, Some(now.version));
-            Ok(kept.map(|kept| (kept.body, Version(kept.version))))
+            Ok(kept.map(|kept| (kept.body_for(&now.uid), Version(version))))
         })
     }
 
