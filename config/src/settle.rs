@@ -19,7 +19,29 @@ pub struct FileRead {
     /// Its name, relative to the folder.
     pub name: String,
     /// What it holds, or why it cannot be read.
-    pub content: Result<Vec<u8>, String>,
+    pub content: Result<Arc<[u8]>, String>,
+}
+
+/// What was read of each file: one that is as it was is not read again.
+#[derive(Debug, Default)]
+pub struct Readings(BTreeMap<String, (Arc<[u8]>, Reading)>);
+
+impl Readings {
+    fn of(&mut self, file: &str, bytes: &Arc<[u8]>) -> Reading {
+        match self.0.get(file) {
+            Some((before, reading)) if before == bytes => reading.clone(),
+            _ => {
+                let reading = document::read(file, Arc::clone(bytes));
+                self.0.insert(file.to_owned(), (Arc::clone(bytes), reading.clone()));
+                reading
+            }
+        }
+    }
+
+    fn keep(&mut self, files: &[FileRead]) {
+        let there: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        self.0.retain(|name, _| there.contains(name.as_str()));
+    }
 }
 
 /// What came of reading and judging everything.
@@ -58,7 +80,18 @@ impl Settled {
 
 /// Read and judge all files. Nothing counts as removed while a file cannot be read or there is no document at all.
 pub fn settle(files: &[FileRead], before: &Incumbents, settings: &SettingsFacts) -> Settled {
-    let gathered = gather(files, before);
+    settle_again(&mut Readings::default(), files, before, settings)
+}
+
+/// The same, by somebody who has read most of it before.
+pub fn settle_again(
+    readings: &mut Readings,
+    files: &[FileRead],
+    before: &Incumbents,
+    settings: &SettingsFacts,
+) -> Settled {
+    let gathered = gather(readings, files, before);
+    readings.keep(files);
     let frozen = gathered.frozen;
     let Judgement { objects, findings, notices, refused, kept, accepted } = judge::judge(gathered, before, settings);
     Settled {
@@ -80,7 +113,7 @@ fn hash_input(accepted: &Incumbents) -> String {
     accepted.objects.iter().map(line).collect()
 }
 
-fn gather(files: &[FileRead], before: &Incumbents) -> Gathered {
+fn gather(readings: &mut Readings, files: &[FileRead], before: &Incumbents) -> Gathered {
     let mut gathered = Gathered::default();
     let known: BTreeSet<&str> =
         before.objects.values().filter_map(|incumbent| Some(incumbent.place.as_ref()?.file.as_str())).collect();
@@ -97,7 +130,7 @@ fn gather(files: &[FileRead], before: &Incumbents) -> Gathered {
                 gathered.emptied.insert(name.clone());
                 gathered.findings.push(Code::FileEmpty.plain(&whole(name)));
             }
-            Ok(bytes) => add(&mut gathered, document::read(name, bytes)),
+            Ok(bytes) => add(&mut gathered, readings.of(name, bytes)),
         }
     }
     nothing_at_all(&mut gathered, before);

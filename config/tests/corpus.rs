@@ -34,7 +34,7 @@ fn name(path: &Path) -> String {
 }
 
 fn settled(path: &Path) -> Settled {
-    let content = Ok(fs::read(path).expect("the file can be read"));
+    let content = Ok(fs::read(path).expect("the file can be read").into());
     settle(&[FileRead { name: name(path), content }], &Incumbents::default(), &settings())
 }
 
@@ -110,8 +110,10 @@ fn the_examples_are_accepted_together() {
     let file = folder("examples/claviger.yaml");
     let settings =
         settings::read("claviger.yaml", &fs::read(file).expect("the example is there")).expect("good settings");
-    let read =
-        |path: &PathBuf| FileRead { name: name(path), content: Ok(fs::read(path).expect("the file can be read")) };
+    let read = |path: &PathBuf| FileRead {
+        name: name(path),
+        content: Ok(fs::read(path).expect("the file can be read").into()),
+    };
     let files: Vec<FileRead> = documents(&folder("examples/resources")).iter().map(read).collect();
     let settled = settle(&files, &Incumbents::default(), &(&settings).into());
     assert_eq!(settled.findings, []);

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 /// Everything that reads, on these bytes.
 fn everything(bytes: &[u8]) -> usize {
     let read = document::read("hostile.yaml", bytes);
-    let file = FileRead { name: "hostile.yaml".to_owned(), content: Ok(bytes.to_vec()) };
+    let file = FileRead { name: "hostile.yaml".to_owned(), content: Ok(bytes.into()) };
     let settled = settle(&[file], &Incumbents::default(), &support::settings());
     let settings = settings::read("hostile.yaml", bytes).err().unwrap_or_default();
     for finding in settled.findings.iter().chain(&settings) {
@@ -97,7 +97,7 @@ fn maps_with_many_fields_are_read_in_a_moment() {
 #[test]
 fn a_hundred_megabytes_are_refused_by_their_size() {
     let large = vec![b'a'; 100 << 20];
-    let read = document::read("large.yaml", &large);
+    let read = document::read("large.yaml", large.as_slice());
     assert_eq!(support::codes(&read.findings), ["CLV-0102"]);
 }
 
@@ -224,7 +224,7 @@ proptest! {
     /// What the walk accepts can be understood: code CLV-0138 would be a bug.
     #[test]
     fn what_has_the_right_shape_is_understood(bytes in mutated()) {
-        let read = document::read("mutated.yaml", &bytes);
+        let read = document::read("mutated.yaml", bytes.as_slice());
         prop_assert!(read.findings.iter().all(|finding| finding.code != "CLV-0138"));
         everything(&bytes);
     }

@@ -14,7 +14,7 @@ use claviger_config::{
     desired::{Desired, Refusal, Spec, Surroundings, Wanted},
     hostname::{CustomHostnameSpec, Origin},
     judge::{Incumbent, Incumbents, SettingsFacts},
-    settle::{FileRead, Settled, settle},
+    settle::{FileRead, Readings, Settled, settle_again},
 };
 use claviger_core::ports::Source;
 
@@ -23,6 +23,7 @@ use crate::adapters::sqlite::HostnameRow;
 /// Everything that shall be.
 pub struct Documents {
     facts: SettingsFacts,
+    readings: Mutex<Readings>,
     in_force: ArcSwap<InForce>,
     before: Mutex<Incumbents>,
     rows: RwLock<BTreeMap<ObjectName, Arc<Wanted>>>,
@@ -56,6 +57,7 @@ impl Documents {
     pub fn new(facts: SettingsFacts, before: Incumbents) -> Self {
         Self {
             facts,
+            readings: Mutex::default(),
             in_force: ArcSwap::default(),
             before: Mutex::new(before),
             rows: RwLock::default(),
@@ -79,7 +81,8 @@ impl Documents {
 
     /// Judges files, without putting anything in force.
     pub fn judge(&self, files: &[FileRead]) -> Settled {
-        settle(files, &self.before.lock().unwrap_or_else(PoisonError::into_inner), &self.facts)
+        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        settle_again(&mut readings, files, &self.before.lock().unwrap_or_else(PoisonError::into_inner), &self.facts)
     }
 
     /// Puts what was judged in force.
@@ -305,7 +308,7 @@ mod tests {
     use super::*;
 
     fn read(documents: &Documents, text: &str) -> Changed {
-        let file = FileRead { name: "fleet.yaml".to_owned(), content: Ok(text.as_bytes().to_vec()) };
+        let file = FileRead { name: "fleet.yaml".to_owned(), content: Ok(text.as_bytes().into()) };
         let settled = documents.judge(&[file]);
         assert_eq!(settled.findings, []);
         documents.put_in_force(settled)

@@ -11,7 +11,7 @@ pub(crate) mod walk;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 use schemars::JsonSchema;
@@ -61,7 +61,33 @@ pub struct Document {
     /// Where it begins.
     pub place: Place,
     /// Where its fields stand; absent for one that was accepted earlier and has no text any more.
-    pub tree: Option<Node>,
+    text: Option<(Arc<Text>, usize)>,
+}
+
+/// The text of a file. Where a field of it stands is looked up only when somebody asks.
+#[derive(Debug)]
+struct Text {
+    bytes: Arc<[u8]>,
+    roots: OnceLock<Vec<Node>>,
+}
+
+impl Text {
+    fn root(&self, file: &str, number: usize) -> Option<&Node> {
+        self.roots
+            .get_or_init(|| full(parse::parse(file, &self.bytes).trees).map(|tree| tree.root).collect())
+            .get(number)
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+/// Documents that hold something.
+fn full(trees: Vec<Tree>) -> impl Iterator<Item = Tree> {
+    trees.into_iter().filter(|tree| !tree.root.is_null() || !tree.findings.is_empty())
 }
 
 /// A document with errors that still says which object it means.
@@ -81,16 +107,14 @@ impl Document {
     /// A document that was accepted earlier and has no text any more.
     pub fn accepted(name: ObjectName, spec: Arc<Spec>, place: Option<Place>) -> Self {
         let place = place.unwrap_or_else(|| Place { file: "last accepted version".to_owned(), line: 0, column: 0 });
-        Self { name, spec, place, tree: None }
+        Self { name, spec, place, text: None }
     }
 
     /// The place of a field, or of the nearest thing around it: `spec.zones.0.name`.
     pub fn at(&self, path: &str) -> Place {
         let steps: Vec<&str> = path.split('.').filter(|step| !step.is_empty()).collect();
-        match &self.tree {
-            Some(tree) => tree.find(&steps).of(&self.place.file),
-            None => self.place.clone(),
-        }
+        let root = self.text.as_ref().and_then(|(text, number)| text.root(&self.place.file, *number));
+        root.map_or_else(|| self.place.clone(), |root| root.find(&steps).of(&self.place.file))
     }
 }
 
@@ -125,11 +149,12 @@ fn sorted(value: serde_json::Value) -> serde_json::Value {
 }
 
 /// Read all documents of a file.
-pub fn read(file: &str, bytes: &[u8]) -> Reading {
-    let Forest { trees, lost } = parse::parse(file, bytes);
+pub fn read(file: &str, bytes: impl Into<Arc<[u8]>>) -> Reading {
+    let text = Arc::new(Text { bytes: bytes.into(), roots: OnceLock::new() });
+    let Forest { trees, lost } = parse::parse(file, &text.bytes);
     let mut reading = Reading { whole: lost.is_empty(), findings: lost, ..Reading::default() };
-    for tree in trees.into_iter().filter(|tree| !tree.root.is_null() || !tree.findings.is_empty()) {
-        one(file, tree, &mut reading);
+    for (number, tree) in full(trees).enumerate() {
+        one(file, tree, (&text, number), &mut reading);
     }
     reading.findings.sort();
     reading.findings.dedup();
@@ -190,7 +215,7 @@ static ENVELOPES: LazyLock<BTreeMap<Option<Kind>, Shape>> =
 /// The kinds that are read.
 const READ: [Kind; 4] = [Kind::CustomHostname, Kind::Environment, Kind::KmsKey, Kind::TlsCertificate];
 
-fn one(file: &str, tree: Tree, reading: &mut Reading) {
+fn one(file: &str, tree: Tree, (text, number): (&Arc<Text>, usize), reading: &mut Reading) {
     let Tree { root, mut findings } = tree;
     let kind = kind(file, &root, &mut findings);
     version(file, &root, &mut findings);
@@ -205,9 +230,12 @@ fn one(file: &str, tree: Tree, reading: &mut Reading) {
         reading.findings.extend_from_slice(&findings);
     }
     match (name, spec.flatten()) {
-        (Some(name), Some(spec)) => {
-            reading.documents.push(Document { name, spec: Arc::new(spec), place, tree: Some(root) })
-        }
+        (Some(name), Some(spec)) => reading.documents.push(Document {
+            name,
+            spec: Arc::new(spec),
+            place,
+            text: Some((Arc::clone(text), number)),
+        }),
         (Some(name), None) => {
             let namespaces = claims(&root, &name);
             reading.rejected.push(Rejected { name, place, namespaces, findings });

@@ -55,19 +55,16 @@ impl Bench<'_> {
 
     fn accept(&self, document: &Document, refused: Option<Refused>, judgement: &mut Judgement) {
         let incumbent = self.versions.before.objects.get(&document.name);
-        let (generation, spec) = match incumbent {
-            // What was said before is not kept twice.
-            Some(incumbent) if incumbent.document == document.spec => {
-                (incumbent.generation, Arc::clone(&incumbent.document))
-            }
-            Some(incumbent) => (incumbent.generation + 1, Arc::clone(&document.spec)),
-            None => (1, Arc::clone(&document.spec)),
+        let generation = match incumbent {
+            Some(incumbent) if incumbent.document == document.spec => incumbent.generation,
+            Some(incumbent) => incumbent.generation + 1,
+            None => 1,
         };
         let environment = self.fleet.environment(document);
         let first = incumbent.and_then(|incumbent| incumbent.environment.clone());
         let accepted = Incumbent {
             name: document.name.clone(),
-            document: Arc::clone(&spec),
+            document: Arc::clone(&document.spec),
             generation,
             environment: first.or_else(|| environment.as_ref().map(|surroundings| surroundings.name.clone())),
             place: place(document),
@@ -75,7 +72,7 @@ impl Bench<'_> {
         };
         judgement.accepted.objects.insert(document.name.clone(), accepted);
         judgement.refused.extend(refused.as_ref().map(|refused| told(document, refused)));
-        let wanted = wanted(document, spec, environment, generation, refused.map(|refused| refused.refusal));
+        let wanted = wanted(document, environment, generation, refused.map(|refused| refused.refusal));
         judgement.objects.insert(document.name.clone(), Arc::new(wanted));
     }
 
@@ -90,8 +87,7 @@ impl Bench<'_> {
         let refusal = Refusal { reason, message: against.message.clone(), fix: vec![against.fix.clone()] };
         let environment = if document.name.kind == Kind::Environment { None } else { self.fleet.environment(document) };
         let generation = incumbent.map_or(1, |incumbent| incumbent.generation);
-        let spec = Arc::clone(&document.spec);
-        let wanted = wanted(document, spec, environment, generation, Some(refusal));
+        let wanted = wanted(document, environment, generation, Some(refusal));
         judgement.objects.insert(document.name.clone(), Arc::new(wanted));
         judgement.accepted.objects.extend(incumbent.map(|incumbent| (document.name.clone(), incumbent.clone())));
     }
@@ -125,11 +121,11 @@ impl Bench<'_> {
 
 fn wanted(
     document: &Document,
-    mut spec: Arc<Spec>,
     environment: Option<Arc<Surroundings>>,
     generation: u64,
     refusal: Option<Refusal>,
 ) -> Wanted {
+    let mut spec = Arc::clone(&document.spec);
     if let (Kind::Environment, Some(surroundings)) = (document.name.kind, &environment)
         && let Spec::Environment(spec) = Arc::make_mut(&mut spec)
     {

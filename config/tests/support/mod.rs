@@ -7,7 +7,7 @@ use claviger_config::{
     admin::Finding,
     desired::Wanted,
     judge::{Incumbents, SettingsFacts},
-    settle::{FileRead, Settled, settle},
+    settle::{FileRead, Readings, Settled, settle, settle_again},
 };
 
 /// An environment of the class non-production, with what the rules look at.
@@ -96,7 +96,7 @@ pub(crate) fn settings() -> SettingsFacts {
 
 /// One file that can be read.
 pub(crate) fn file(name: &str, text: &str) -> FileRead {
-    FileRead { name: name.to_owned(), content: Ok(text.as_bytes().to_vec()) }
+    FileRead { name: name.to_owned(), content: Ok(text.as_bytes().into()) }
 }
 
 /// One after the other, as the daemon does it.
@@ -104,6 +104,7 @@ pub(crate) fn file(name: &str, text: &str) -> FileRead {
 pub(crate) struct Fleet {
     /// What was accepted so far.
     pub(crate) before: Incumbents,
+    readings: Readings,
 }
 
 impl Fleet {
@@ -123,7 +124,8 @@ impl Fleet {
 
     /// The same with files that may not be readable.
     pub(crate) fn read(&mut self, files: &[FileRead]) -> Settled {
-        let settled = settle(files, &self.before, &settings());
+        let settled = settle_again(&mut self.readings, files, &self.before, &settings());
+        assert_eq!(settled, settle(files, &self.before, &settings()), "the same as if it were read anew");
         self.before = settled.accepted.clone();
         settled
     }

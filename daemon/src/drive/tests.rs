@@ -105,7 +105,7 @@ fn given(load: Load) -> Given {
     let leave = Semaphore::new(Semaphore::MAX_PERMITS);
     let outside = Arc::new(Outside { load: Mutex::new(load), passes: AtomicI64::new(0), leave });
     let documents = Documents::new(SettingsFacts::default(), Incumbents::default());
-    let file = FileRead { name: "fleet.yaml".to_owned(), content: Ok(DOCUMENTS.into()) };
+    let file = FileRead { name: "fleet.yaml".to_owned(), content: Ok(DOCUMENTS.as_bytes().into()) };
     documents.put_in_force(documents.judge(&[file]));
     let documents = Arc::new(documents);
     let fleet = Arc::new(Fleet::new(Common {

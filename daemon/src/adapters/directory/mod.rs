@@ -3,7 +3,7 @@
 //! Kubernetes swaps a mounted folder by a link named `..data`, editors write beside and rename: so the folder is watched, not the
 //! files, and whatever happens in it leads to one whole reading a moment later. Names that begin with a dot are passed over.
 
-use std::{fs, io::Read, path::Path, time::Duration};
+use std::{fs, io::Read, path::Path, sync::Arc, time::Duration};
 
 use claviger_config::settle::FileRead;
 use notify::{RecursiveMode, Watcher};
@@ -47,7 +47,10 @@ fn gather(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<FileRead>) 
         match fs::metadata(&path) {
             Ok(meta) if meta.is_dir() && depth > 0 => gather(&path, &full, depth - 1, files),
             Ok(meta) if meta.is_file() && is_document(&name) => {
-                files.push(FileRead { name: full, content: content(&path).map_err(|error| error.to_string()) });
+                files.push(FileRead {
+                    name: full,
+                    content: content(&path).map(Arc::from).map_err(|error| error.to_string()),
+                });
             }
             Ok(_) => {}
             Err(error) if is_document(&name) => files.push(unreadable(&full, error.to_string())),

@@ -82,7 +82,7 @@ impl Objects {
         let seen = self.seen();
         let file = |(name, held): (&ObjectName, &Held)| FileRead {
             name: name.to_string(),
-            content: Ok(held.document.to_vec()),
+            content: Ok(Arc::clone(&held.document)),
         };
         let unlisted = crd::KINDS.iter().filter(|kind| !seen.listed.contains(kind));
         let hidden = unlisted.map(|kind| {

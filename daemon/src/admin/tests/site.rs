@@ -321,7 +321,7 @@ pub(super) fn object(text: &str) -> ObjectName {
 fn in_force(text: &str) -> Arc<Documents> {
     let facts = SettingsFacts { hooks: Default::default(), http01: true, kubernetes: false, reads: true, writes: true };
     let documents = Documents::new(facts, Incumbents::default());
-    let file = FileRead { name: "fleet.yaml".to_owned(), content: Ok(text.as_bytes().to_vec()) };
+    let file = FileRead { name: "fleet.yaml".to_owned(), content: Ok(text.as_bytes().into()) };
     let settled = documents.judge(&[file]);
     assert_eq!(settled.findings, []);
     documents.put_in_force(settled);
