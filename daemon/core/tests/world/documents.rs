@@ -105,7 +105,7 @@ impl Documents {
 }
 
 fn surroundings(name: &str) -> Surroundings {
-    let issuer = |issuer: &str| json!({ "name": issuer, "trust": "test", "acme": { "directory": format!("https://{issuer}.example/dir") } });
+    let issuer = |issuer: &str| json!({ "name": issuer, "trust": "public", "acme": { "directory": format!("https://{issuer}.example/dir") } });
     let spec = json!({
         "class": "non-production",
         "namespaces": [name],

@@ -52,7 +52,7 @@ impl Kept {
         if self.uid.as_deref().is_none_or(|own| own == uid) {
             return self.body;
         }
-        let Ok(mut record) = serde_json::from_str::<serde_json::Value>(&self.body) else { return self.body };
+        let Ok(mut record) = serde_json::from_str::<Value>(&self.body) else { return self.body };
         record["generation"] = 0.into();
         record.to_string()
     }
