@@ -50,6 +50,11 @@ impl<N: Noun> Kept<N> {
         self.stored.as_ref().map_or(0, |stored| stored.version.0)
     }
 
+    /// Whether another process wrote this and had seen a later document. It is read again, since it may be that of an object which is gone.
+    pub(super) fn speaks_of_later(&self, generation: u64) -> bool {
+        self.stored.as_ref().is_some_and(|stored| !stored.ours) && self.seen.record.generation > generation
+    }
+
     /// From now on the record is not as the store holds it, whatever it looks like.
     pub(super) fn soil(&mut self) {
         self.stored.iter_mut().for_each(|stored| stored.digest = None);

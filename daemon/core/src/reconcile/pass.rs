@@ -122,8 +122,7 @@ impl<N: Noun> Keeper<N> {
         let wanted = self.common.source.wanted(name);
         let spec = wanted.as_ref().and_then(|wanted| Some((N::spec(&wanted.spec)?, wanted)));
         let Some((spec, wanted)) = spec else { return self.unwanted(name, kept).await };
-        if self.common.world.term() > 0 && kept.seen.record.generation > wanted.generation {
-            self.put_back(name, kept);
+        if self.common.world.term() > 0 && kept.speaks_of_later(wanted.generation) {
             return Err(PassError::Store(of_the_past(name, self.common.clock.now())));
         }
         kept.wanted = Some(Arc::clone(wanted));
