@@ -125,7 +125,7 @@ impl Stage {
         mut condition: impl AsyncFnMut() -> bool,
     ) -> Result<()> {
         let mut left = 200;
-        while wait_until(Duration::from_millis(250), what, &mut condition).await.is_err() {
+        while wait_until(Duration::from_millis(500), what, &mut condition).await.is_err() {
             ensure!(left > 0, "in vain for {what}, {left} steps of {} s left", step.as_secs());
             left -= 1;
             self.pass(step)?;
