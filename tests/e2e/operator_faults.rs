@@ -77,7 +77,6 @@ impl Stage {
         let conditions = conditions.iter().map(|one| json!([one["type"], one["status"], one["reason"]]));
         let end = json!({
             "conditions": conditions.collect::<Vec<_>>(),
-            "issuer": status["certificate"]["issuer"],
             "attention": status["attention"],
             "secret": [secret["type"], secret["metadata"]["labels"], secret["metadata"]["annotations"]],
             "fields": data.keys().collect::<Vec<_>>(),

@@ -138,9 +138,10 @@ async fn follow<K>(
     K: kube::Resource,
 {
     let mut seen = pin!(seen);
-    let (mut listed, mut told) = (Vec::new(), false);
+    let (mut listed, mut told): (_, Option<bool>) = (Vec::new(), None);
     while let Some(event) = seen.next().await {
-        let failed = event.is_err();
+        // A connection that broke just before is no reason not to say that a right is missing.
+        let now = event.as_ref().err().map(is_forbidden);
         match event {
             Ok(Event::Apply(object)) => match read(&object) {
                 Some(request) => requests.put(what, request),
@@ -151,7 +152,7 @@ async fn follow<K>(
             Ok(Event::InitApply(object)) => listed.extend(read(&object)),
             Ok(Event::InitDone) => requests.replace(what, std::mem::take(&mut listed)),
             Err(error) if is_forbidden(&error) => {
-                if !told {
+                if told != Some(true) {
                     let namespace = requests.namespace();
                     tracing::info!(
                         "{what} in `{namespace}` may not be read (verbs list, watch): their annotations are not heard"
@@ -159,13 +160,13 @@ async fn follow<K>(
                 }
                 tokio::time::sleep(ASK_AGAIN).await;
             }
-            Err(error) if told => tracing::debug!("{what} cannot be watched: {}", reason(&error)),
+            Err(error) if told.is_some() => tracing::debug!("{what} cannot be watched: {}", reason(&error)),
             Err(error) => {
                 let namespace = requests.namespace();
                 tracing::warn!(reason = "StoreFailed", "{what} in `{namespace}` cannot be watched: {}", reason(&error));
             }
         }
-        told = failed;
+        told = now;
     }
 }
 
