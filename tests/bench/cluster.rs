@@ -123,8 +123,8 @@ impl Loader {
             let request = self.client.post(format!("{}/{path}", self.url)).bearer_auth(&self.token).json(&object);
             hands.spawn(async move {
                 let answer = request.send().await?;
-                let status = answer.status();
-                ensure!(status.is_success(), "{status}: {}", answer.text().await?);
+                let (status, text) = (answer.status(), answer.text().await?); // an answer left unread is a reset to HTTP/2
+                ensure!(status.is_success(), "{status}: {text}");
                 anyhow::Ok(())
             });
         }
