@@ -73,6 +73,8 @@ pub struct Wanted {
     pub environment: Option<Arc<Surroundings>>,
     /// Grows with each change of the document.
     pub generation: u64,
+    /// Which object of that name: `metadata.uid`. Absent where the name is all there is.
+    pub identity: Option<Arc<str>>,
     /// What shall be.
     pub spec: Arc<Spec>,
     /// Why it cannot be worked on. It is then shown with this reason and nothing is done.

@@ -64,10 +64,17 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// Gives each object whose newest version is in force the number that its source counts with: `metadata.generation`.
-    pub fn number(&mut self, generation: impl Fn(&ObjectName) -> Option<u64>) {
+    /// Says of each object which one of its name it is (`metadata.uid`), and gives it, where its newest version is in force, the
+    /// number that its source counts with: `metadata.generation`.
+    pub fn number(&mut self, numbered: impl Fn(&ObjectName) -> Option<(u64, Arc<str>)>) {
         for (name, wanted) in &mut self.desired.objects {
-            let Some(number) = generation(name).filter(|_| !self.kept.contains_key(name)) else { continue };
+            let Some((number, identity)) = numbered(name) else { continue };
+            if wanted.identity.as_ref() != Some(&identity) {
+                Arc::make_mut(wanted).identity = Some(identity);
+            }
+            if self.kept.contains_key(name) {
+                continue;
+            }
             if wanted.generation != number {
                 Arc::make_mut(wanted).generation = number;
             }

@@ -82,7 +82,7 @@ impl Origin {
             Err(folder) => documents.judge(&directory::read(&folder)),
             Ok(objects) => {
                 let mut settled = documents.judge(&objects.read());
-                settled.number(|name| objects.generation(name));
+                settled.number(|name| objects.numbered(name));
                 settled
             }
         }

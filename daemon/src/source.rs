@@ -262,6 +262,7 @@ fn wanted(row: &HostnameRow, at: Arc<Surroundings>) -> Option<Wanted> {
         refusal: refusal(&at, &spec),
         environment: Some(at),
         generation: row.revision,
+        identity: None,
         spec: Arc::new(Spec::CustomHostname(spec)),
         origin: Origin::Api,
         place: None,

@@ -78,6 +78,7 @@ impl Stage {
         let end = json!({
             "conditions": conditions.collect::<Vec<_>>(),
             "attention": status["attention"],
+            "issuer": status["certificate"]["issuer"],
             "secret": [secret["type"], secret["metadata"]["labels"], secret["metadata"]["annotations"]],
             "fields": data.keys().collect::<Vec<_>>(),
         });

@@ -132,7 +132,16 @@ fn wanted(
         spec.namespaces.clone_from(&surroundings.spec.namespaces);
     }
     let name: ObjectName = document.name.clone();
-    Wanted { name, environment, generation, spec, refusal, origin: Origin::Document, place: place(document) }
+    Wanted {
+        name,
+        environment,
+        generation,
+        identity: None,
+        spec,
+        refusal,
+        origin: Origin::Document,
+        place: place(document),
+    }
 }
 
 /// Where a document stands; absent when it has no text and nobody knows where it stood.

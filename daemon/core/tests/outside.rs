@@ -343,6 +343,7 @@ fn beside(everything: Arc<Everything>, kind: Kind) -> Scenery {
         spec: Arc::new(Spec::Environment(Box::new(surroundings.spec.clone()))),
         environment: Some(Arc::new(surroundings)),
         generation: 1,
+        identity: None,
         refusal: None,
         origin: Origin::Document,
         place: None,

@@ -50,8 +50,16 @@ impl<N: Noun> Given<N> {
             name: name.parse().unwrap(),
         };
         let (environment, spec) = (Some(Arc::new(surroundings())), Arc::new(spec));
-        let wanted =
-            Wanted { name, environment, generation: 1, spec, refusal: None, origin: Origin::Document, place: None };
+        let wanted = Wanted {
+            name,
+            environment,
+            generation: 1,
+            identity: None,
+            spec,
+            refusal: None,
+            origin: Origin::Document,
+            place: None,
+        };
         let neighbours = Neighbours {
             wrapping: Some(Ok(ARN.to_owned())),
             accounts: ["first", "second"].into_iter().map(|name| (name.parse().unwrap(), account(name))).collect(),

@@ -55,6 +55,12 @@ impl<N: Noun> Kept<N> {
         self.stored.as_ref().is_some_and(|stored| !stored.ours) && self.seen.record.generation > generation
     }
 
+    /// Whether this is the memory of an object that is gone, and another one has its name now.
+    pub(super) fn is_of_another(&self, wanted: &Wanted) -> bool {
+        let own = self.wanted.as_ref().and_then(|wanted| wanted.identity.as_ref());
+        own.is_some() && wanted.identity.is_some() && own != wanted.identity.as_ref()
+    }
+
     /// From now on the record is not as the store holds it, whatever it looks like.
     pub(super) fn soil(&mut self) {
         self.stored.iter_mut().for_each(|stored| stored.digest = None);

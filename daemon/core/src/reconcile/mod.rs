@@ -9,6 +9,7 @@ pub mod outside;
 pub mod pass;
 mod resting;
 mod sight;
+mod take;
 pub mod world;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

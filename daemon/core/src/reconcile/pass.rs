@@ -12,7 +12,7 @@ use claviger_config::{
 
 use super::{
     board::Wakes,
-    kept::{Kept, Stored, digest, essence, is_brief, of_the_past, read},
+    kept::{Kept, Stored, digest, essence, is_brief, of_the_past},
     lock,
     resting::Resting,
     world::Scene,
@@ -27,9 +27,9 @@ use crate::{
         effect::Effect,
         failure::{Done, Failure, Retry, Stops},
         neighbours::Neighbours,
-        noun::{Noun, OutOfTurn, Ready, Seen, View, Viewed},
+        noun::{Noun, OutOfTurn, Ready, View, Viewed},
         plan::{Plan, Step},
-        record::{Ask, Record},
+        record::Ask,
     },
     ports::{Commit, Shows, Version},
     report,
@@ -197,19 +197,6 @@ impl<N: Noun> Keeper<N> {
         kept.seen.hear(&plan.step, heard, now).map_err(PassError::Bug)
     }
 
-    /// A record that cannot be read stops its own subject: shown, left as it is, and looked at again later.
-    fn unreadable(&self, name: &ObjectName, failure: Failure) -> Plan {
-        let now = self.common.clock.now();
-        let plan = Plan::rest(Some(now + Span::minutes(10)), failure.reason).saying(failure.message);
-        let plan = Plan { fix: failure.fix, ..plan };
-        let mut seen = Seen::new(Record::blank(0, now));
-        seen.refuse(&plan, now);
-        let wanted = self.common.source.wanted(name);
-        let shown = Kept { seen, stored: None, plan: plan.clone(), wanted };
-        lock(&self.out).insert(name.clone(), Arc::new(shown));
-        plan
-    }
-
     /// A refused write is shown: a claim that another environment holds. The next pass reads anew.
     fn uncommitted(
         &self,
@@ -277,34 +264,6 @@ impl<N: Noun> Keeper<N> {
             _ => None,
         };
         self.common.listener.hear(Told { name, environment, hostname, plan, before: before.as_ref(), now, at });
-    }
-
-    /// Both locks are held, so that nobody looks for it in between.
-    fn take_out(&self, name: &ObjectName) -> Option<Box<Kept<N>>> {
-        let mut all = lock(&self.kept);
-        let kept = all.take(name)?;
-        lock(&self.out).insert(name.clone(), Arc::new(Kept::clone(&kept)));
-        Some(kept)
-    }
-
-    pub(super) async fn take(&self, name: &ObjectName) -> Result<Box<Kept<N>>, PassError> {
-        if let Some(kept) = self.take_out(name) {
-            return Ok(kept);
-        }
-        let stored = self.common.world.load(name).await.map_err(PassError::Store)?;
-        let blank = || Record::blank(self.common.clock.draw(), self.common.clock.now());
-        let (record, stored) = match stored {
-            None => (blank(), None),
-            Some((body, version)) => {
-                let record: Record<N::Memory> = read(name, &body).map_err(PassError::Store)?;
-                let (intent, digest) = (record.intent.clone(), Some(digest(&body)));
-                let stored =
-                    Stored { intent, digest, essence: essence(&record), version, claims: Vec::new(), ours: false };
-                (record, Some(stored))
-            }
-        };
-        let plan = Plan::rest(None, record.said.reason);
-        Ok(Box::new(Kept { seen: Seen::new(record), stored, plan, wanted: None }))
     }
 
     /// Commits; once more if it was an ask that came in between, so that nothing which was just heard is lost over it.

@@ -82,13 +82,27 @@ impl Documents {
         let mut objects = self.objects.lock().unwrap();
         let generation = objects.get(&name).map_or(0, |before| before.generation) + 1;
         let (refusal, origin, place) = (None, Origin::Document, None);
-        let wanted =
-            Wanted { name: name.clone(), environment, generation, spec: Arc::new(spec), refusal, origin, place };
+        let wanted = Wanted {
+            name: name.clone(),
+            environment,
+            generation,
+            identity: None,
+            spec: Arc::new(spec),
+            refusal,
+            origin,
+            place,
+        };
         objects.insert(name, Arc::new(wanted));
     }
 
     pub(crate) fn remove(&self, name: &ObjectName) -> Arc<Wanted> {
         self.objects.lock().unwrap().remove(name).unwrap()
+    }
+
+    /// Says which object of that name it is.
+    pub(crate) fn identify(&self, name: &ObjectName, identity: &str) {
+        let mut objects = self.objects.lock().unwrap();
+        Arc::make_mut(objects.get_mut(name).unwrap()).identity = Some(identity.into());
     }
 
     pub(crate) fn put_back(&self, wanted: Arc<Wanted>) {

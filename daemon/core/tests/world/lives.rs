@@ -135,6 +135,27 @@ fn a_removed_document_is_released_touches_nothing_and_may_come_back() {
     assert_eq!(counts(&fleet), before);
 }
 
+/// In a cluster, when nobody saw the first one go: its memory went with it, and what is there is taken over.
+#[test]
+fn another_object_of_the_same_name_does_not_inherit_the_memory_of_the_first() {
+    let mut fleet = company(6);
+    fleet.run_for(Span::days(10)); // the one that lasts six days is young
+    let name = fleet.documents.of(Kind::TlsCertificate).remove(0);
+    fleet.documents.identify(&name, "first");
+    fleet.put(name.clone());
+    fleet.run_for(Span::hours(2));
+    let first = fleet.sim.model().store.remove(&name).unwrap().body;
+    let orders = fleet.sim.model().orders.len();
+
+    fleet.documents.identify(&name, "second");
+    fleet.put(name.clone());
+    fleet.run_for(Span::hours(2));
+    let second = fleet.sim.model().store.get(&name).map(|row| row.body.clone()).expect("it is written down");
+    let seed = |body: &str| serde_json::from_str::<serde_json::Value>(body).unwrap()["seed"].clone();
+    assert_ne!(seed(&second), seed(&first), "it has a memory of its own");
+    assert_eq!((fleet.sim.model().orders.len(), fleet.is_ready(&name)), (orders, true), "what is there is taken over");
+}
+
 #[test]
 fn what_cannot_be_read_is_not_gone() {
     let mut fleet = company(7);

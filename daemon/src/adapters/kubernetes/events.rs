@@ -118,13 +118,13 @@ const fn is_trouble(reason: Reason) -> bool {
 /// As the API server limits them: <https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/>
 const LONGEST: usize = 1_000;
 
-fn reference(name: &ObjectName, uid: String) -> ObjectReference {
+fn reference(name: &ObjectName, uid: Arc<str>) -> ObjectReference {
     ObjectReference {
         api_version: Some(format!("{}/{}", crd::GROUP, crd::VERSION)),
         kind: Some(name.kind.word().to_owned()),
         name: Some(name.name.to_string()),
         namespace: name.namespace.as_ref().map(ToString::to_string).filter(|_| name.kind != Kind::Environment),
-        uid: Some(uid),
+        uid: Some(uid.to_string()),
         ..ObjectReference::default()
     }
 }

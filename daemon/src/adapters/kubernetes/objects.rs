@@ -23,7 +23,7 @@ pub struct Objects {
 struct Seen {
     objects: BTreeMap<ObjectName, Held>,
     /// The uids of what a watch saw go lately: a list that is older has them still.
-    gone: BTreeSet<String>,
+    gone: BTreeSet<Arc<str>>,
     /// Kinds that were listed whole.
     listed: BTreeSet<Kind>,
     /// Why a kind cannot be listed or watched.
@@ -38,7 +38,7 @@ pub(super) struct Held {
     /// As a document.
     pub(super) document: Arc<[u8]>,
     /// Another object of the same name has another one.
-    pub(super) uid: String,
+    pub(super) uid: Arc<str>,
     /// Grows with each change of its `spec`.
     pub(super) generation: u64,
     /// Changes with each write.
@@ -92,9 +92,9 @@ impl Objects {
         seen.objects.iter().map(file).chain(hidden).collect()
     }
 
-    /// `metadata.generation`.
-    pub fn generation(&self, name: &ObjectName) -> Option<u64> {
-        self.seen().objects.get(name).map(|held| held.generation)
+    /// `metadata.generation` and `metadata.uid`.
+    pub fn numbered(&self, name: &ObjectName) -> Option<(u64, Arc<str>)> {
+        self.seen().objects.get(name).map(|held| (held.generation, Arc::clone(&held.uid)))
     }
 
     /// What was last accepted, as it stands in the records: read once, before anything is judged.
@@ -167,7 +167,7 @@ impl Objects {
         if seen.gone.len() >= GONE {
             seen.gone.clear();
         }
-        seen.gone.extend(object.metadata.uid.clone());
+        seen.gone.extend(object.metadata.uid.as_deref().map(Arc::from));
         if seen.objects.get(&name).is_some_and(|held| !is_older(deleted, &held.version)) {
             seen.objects.remove(&name);
             drop(seen);
@@ -273,7 +273,7 @@ pub(super) fn held(kind: Kind, object: &DynamicObject) -> Option<(ObjectName, He
     let record = status.and_then(|status| status.get("record")).and_then(Value::as_str).map(Arc::from);
     let held = Held {
         document: document.to_string().into_bytes().into(),
-        uid: object.metadata.uid.clone().unwrap_or_default(),
+        uid: object.metadata.uid.as_deref().unwrap_or_default().into(),
         generation: object.metadata.generation.and_then(|number| number.try_into().ok()).unwrap_or_default(),
         version: object.metadata.resource_version.clone().unwrap_or_default(),
         record,
@@ -340,7 +340,7 @@ mod tests {
         let document: Value = serde_json::from_slice(file.content.as_ref().unwrap()).unwrap();
         assert_eq!(document["metadata"], json!({ "name": "web", "namespace": "staging" }));
         assert_eq!(
-            (objects.generation(&web()), document["spec"]["dnsNames"][0].as_str()),
+            (objects.numbered(&web()).map(|(number, _)| number), document["spec"]["dnsNames"][0].as_str()),
             (Some(3), Some("www.example.com"))
         );
     }
@@ -361,9 +361,13 @@ mod tests {
         assert!(String::from_utf8_lossy(&objects.held(&web()).unwrap().document).contains("new.example.com"));
         put(&objects, &object("8", "before", "older.example.com", None));
         objects.remove(Kind::TlsCertificate, &object("9", "before", "older.example.com", None));
-        assert_eq!(objects.held(&web()).unwrap().uid, "a", "what stood there before under the same name is long gone");
+        assert_eq!(
+            &*objects.held(&web()).unwrap().uid,
+            "a",
+            "what stood there before under the same name is long gone"
+        );
         put(&objects, &object("11", "b", "another.example.com", None));
-        assert_eq!(objects.held(&web()).unwrap().uid, "b", "another object of the same name is no earlier state");
+        assert_eq!(&*objects.held(&web()).unwrap().uid, "b", "another object of the same name is no earlier state");
         objects.remove(Kind::TlsCertificate, &object("12", "b", "another.example.com", None));
         assert!(objects.held(&web()).is_none());
     }
@@ -393,14 +397,14 @@ mod tests {
         let listed = |object: &DynamicObject| BTreeMap::from([held(Kind::TlsCertificate, object).unwrap()]);
         put(&objects, &object("12", "b", "new.example.com", None));
         objects.freshen(Kind::TlsCertificate, BTreeMap::new(), "11");
-        assert_eq!(objects.held(&web()).unwrap().uid, "b", "it was made after the list");
+        assert_eq!(&*objects.held(&web()).unwrap().uid, "b", "it was made after the list");
         objects.freshen(Kind::TlsCertificate, listed(&object("9", "a", "old.example.com", None)), "11");
-        assert_eq!(objects.held(&web()).unwrap().uid, "b", "the one before it is in the list still");
+        assert_eq!(&*objects.held(&web()).unwrap().uid, "b", "the one before it is in the list still");
         objects.remove(Kind::TlsCertificate, &object("13", "b", "new.example.com", None));
         objects.freshen(Kind::TlsCertificate, listed(&object("12", "b", "new.example.com", None)), "12");
         assert!(objects.held(&web()).is_none(), "it went after the list");
         objects.freshen(Kind::TlsCertificate, listed(&object("15", "c", "new.example.com", None)), "16");
-        assert_eq!(objects.held(&web()).unwrap().uid, "c");
+        assert_eq!(&*objects.held(&web()).unwrap().uid, "c");
         objects.freshen(Kind::TlsCertificate, BTreeMap::new(), "17");
         assert!(objects.held(&web()).is_none(), "it went before the list");
     }

@@ -49,7 +49,7 @@ struct Memory {
 /// What was written last by this process.
 #[derive(Clone)]
 struct Written {
-    uid: String,
+    uid: Arc<str>,
     version: u64,
 }
 
@@ -142,7 +142,7 @@ impl StatusStore {
         let new = Condition { last_transition_time: since, ..new };
         with_condition(&mut status, &new);
         let version = found.metadata.resource_version.unwrap_or_default();
-        let held = Held { uid: found.metadata.uid.unwrap_or_default(), version, ..held.clone() };
+        let held = Held { uid: found.metadata.uid.unwrap_or_default().into(), version, ..held.clone() };
         let object = self.patch(name, &held, &status).await?;
         self.objects.moved(name, object.metadata.resource_version);
         Ok(new)
@@ -364,6 +364,9 @@ impl Store for StatusStore {
                 let gone = self.memory().written.remove(commit.name).is_some();
                 return if gone { Ok(Version::NOTHING) } else { self.below.commit(commit).await };
             };
+            if self.memory().written.get(commit.name).is_some_and(|written| written.uid != held.uid) {
+                return Err(gone(commit.name)); // what is to be written is the memory of its predecessor
+            }
             let (found, expected) = (self.version(commit.name, &held), commit.expected.map(|version| version.0));
             if found.unwrap_or_default() != expected.unwrap_or_default() && found.is_some() {
                 return Err(stale(commit.name, found, expected));
