@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     effect::{Account, AcmeEffect, Effect, KeyUse, KmsEffect, News, Query, Sealed, VaultEffect},
-    failure::{Failure, Retry},
+    failure::{Failure, Retry, is_away, knock},
     neighbours::Share,
     noun::{Noun, OutOfTurn, Ready, Rule, Seen, View, Viewed, explained},
     plan::{Plan, Step},
@@ -60,6 +60,8 @@ pub struct IssuerTrouble {
     pub failure: Failure,
     /// Failures in a row.
     pub count: u32,
+    /// Since when.
+    pub since: Moment,
     /// When it is tried again.
     pub until: Option<Moment>,
 }
@@ -116,13 +118,15 @@ impl Noun for Environment {
 
     fn bears(seen: &mut Seen<Self>, step: &Step, failure: &Failure, now: Moment) -> bool {
         let Step::Act(Effect::Acme(AcmeEffect::Register { issuer, .. })) = step else { return false };
-        let count = seen.facts.trouble.get(issuer).map_or(1, |trouble| trouble.count + 1);
+        let before = seen.facts.trouble.get(issuer);
+        let (count, since) = before.map_or((1, now), |trouble| (trouble.count + 1, trouble.since));
         let until = match failure.retry {
             Retry::At(at) => Some(at),
+            Retry::Later if is_away(failure.reason) => Some(now + knock(now.since(since), Span::minutes(10))),
             Retry::Later => Some(now + Span::minutes([1, 10, 60][count.clamp(1, 3) as usize - 1])),
             Retry::Never => None,
         };
-        seen.facts.trouble.insert(issuer.clone(), IssuerTrouble { failure: failure.clone(), count, until });
+        seen.facts.trouble.insert(issuer.clone(), IssuerTrouble { failure: failure.clone(), count, since, until });
         true
     }
 
@@ -326,7 +330,7 @@ mod tests {
         assert!(given.seen.record.trouble.is_none());
         let given = kept(given).hears(News::Registered(account("second")));
         let (reason, next) = given.rest();
-        assert_eq!((reason, next), (Reason::AcmeUnreachable, Some(given.now + Span::minutes(1))));
+        assert_eq!((reason, next), (Reason::AcmeUnreachable, Some(given.now + Span::seconds(15))));
         let Some(Share::Accounts(accounts, refused)) = Environment::share(&given.view()) else { panic!("it shares") };
         assert!(accounts.contains_key(&issuer("second")) && refused.contains_key(&issuer("first")));
         let given = given.rested();
@@ -339,17 +343,30 @@ mod tests {
     fn the_sooner_of_two_troubles_is_waited_for() {
         let given = kept(wants(environment(), &["first", "second"]));
         let given = kept(given.fails(down().retry(Retry::Never))).fails(down());
-        assert_eq!(given.rest().1, Some(given.now + Span::minutes(1)));
+        assert_eq!(given.rest().1, Some(given.now + Span::seconds(15)));
     }
 
     #[test]
     fn registration_is_tried_again_more_and_more_slowly() {
         let mut given = kept(environment());
         for minutes in [1, 10, 60, 60] {
-            given = given.fails(down());
+            given = given.fails(Failure::new(Reason::Refused, "no"));
             assert_eq!(given.rest().1, Some(given.now + Span::minutes(minutes)));
             given = given.rested();
         }
+    }
+
+    #[test]
+    fn a_ca_that_is_away_is_asked_again_after_a_quarter_of_that_time_and_every_ten_minutes_at_most() {
+        let mut given = kept(environment());
+        let since = given.now;
+        for _ in 0..30 {
+            given = given.fails(down());
+            let away = given.now.since(since);
+            assert_eq!(given.rest().1, Some(given.now + knock(away, Span::minutes(10))), "away for {away}");
+            given = given.rested();
+        }
+        assert!(given.now > since + Span::hours(1));
     }
 
     #[test]

@@ -71,6 +71,17 @@ impl Failure {
 /// (<https://letsencrypt.org/docs/rate-limits/>).
 const LONGEST: Span = Span::days(7);
 
+/// Whether it is the far side that does not answer: that says nothing against the object.
+pub const fn is_away(reason: Reason) -> bool {
+    matches!(reason, Reason::AcmeUnreachable | Reason::EdgeUnreachable | Reason::KmsUnreachable)
+}
+
+/// How long to wait for a far side that has been away for so long: a quarter of that, at least 15 seconds. So it is found soon after
+/// it is back, however long it was away, and is not flooded.
+pub fn knock(away: Span, longest: Span) -> Span {
+    Span((away.0 / 4).clamp(Span::seconds(15).0, longest.0))
+}
+
 /// When it may be tried again.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Retry {

@@ -4,7 +4,7 @@ use claviger_config::{Moment, Reason, Span, Turn, admin::HistoryEntry, condition
 
 use super::{
     effect::{Again, News},
-    failure::{Done, Failure, Retry},
+    failure::{Done, Failure, Retry, is_away, knock},
     lot::lot,
     noun::{Noun, OutOfTurn, Ready, Seen},
     plan::{Plan, Step},
@@ -58,13 +58,19 @@ impl<N: Noun> Seen<N> {
 
     /// One more failure in a row.
     pub fn worse(&self, before: Option<&Trouble>, failure: Failure, now: Moment) -> Trouble {
-        let count = before.map_or(1, |trouble| trouble.count.saturating_add(1));
+        let count = match before {
+            None => 1,
+            // It was the far side that failed so far, which says nothing against the object: but no more than six an hour.
+            Some(before) if is_away(before.reason) && !is_away(failure.reason) => 2,
+            Some(before) => before.count.saturating_add(1),
+        };
+        let since = before.map_or(now, |trouble| trouble.since);
         let until = match failure.retry {
             Retry::At(at) => Some(at),
+            Retry::Later if is_away(failure.reason) => Some(self.knock(since, now)),
             Retry::Later => Some(self.back_off(count, now)),
             Retry::Never => None,
         };
-        let since = before.map_or(now, |trouble| trouble.since);
         Trouble { reason: failure.reason, message: failure.message, fix: failure.fix, count, since, until }
     }
 
@@ -78,11 +84,24 @@ impl<N: Noun> Seen<N> {
             3 => Span::minutes(100),
             _ => Span::days(1),
         };
+        let step = self.near(now).map_or(step, |near| step.min(near));
+        now + step + Span(lot(self.record.seed, i64::from(count), step.0 / 10))
+    }
+
+    /// When a far side that is away since then is asked again: a fifth of the wait is spread. After an hour at most, and six while
+    /// something is in service.
+    fn knock(&self, since: Moment, now: Moment) -> Moment {
+        let serves = N::end(self).is_some_and(|end| end > now);
+        let longest = Span::hours(if serves { 6 } else { 1 });
+        let step = knock(now.since(since), self.near(now).map_or(longest, |near| near.min(longest)));
+        now + step + Span(lot(self.record.seed, now.0, step.0 / 5))
+    }
+
+    /// How long to wait at most as the end comes near; absent when there is none.
+    fn near(&self, now: Moment) -> Option<Span> {
         // What has been out of service for a day does not hurry any more: a client that cannot stop is a burden to the CA.
         let end = N::end(self).filter(|end| now < *end + Span::days(1));
-        let near = end.map(|end| Span(end.since(now).0 / 20).max(Span::minutes(15)));
-        let step = near.map_or(step, |near| step.min(near));
-        now + step + Span(lot(self.record.seed, i64::from(count), step.0 / 10))
+        end.map(|end| Span(end.since(now).0 / 20).max(Span::minutes(15)))
     }
 
     /// Writes down what is about to happen, and why: the only place where an intent comes from.

@@ -43,11 +43,43 @@ fn a_ca_that_is_away_for_a_week_lapses_nothing_and_is_not_pestered() {
     }
     let tries = tries(&fleet) - before;
     println!("the CA was called {tries} times for five certificates in the week");
-    assert!(tries < 5 * (11 + 4 * 7), "back-off for orders, four times a day for windows: {tries}");
+    assert!(
+        tries < 5 * (40 + 4 * 6 + 4 * 7),
+        "a first day of knocking, then four times a day, as for windows: {tries}"
+    );
     fleet.run_for(Span::days(2));
     nothing_is_doubled_and_nothing_lapsed(&fleet);
     assert_eq!(fleet.unready(), [""; 0]);
     assert_eq!(fleet.sim.model().issued(), 10, "each was renewed once");
+}
+
+#[test]
+fn what_was_begun_while_a_ca_was_away_is_served_soon_after_it_is_back() {
+    let calm = until_served(Span(0));
+    for (away, within) in
+        [(Span::minutes(2), Span::minutes(1)), (Span::hours(2), Span::minutes(36)), (Span::days(3), Span::minutes(72))]
+    {
+        let took = until_served(away);
+        println!("{took} after an absence of {away}, {calm} without");
+        assert!(took.0 <= calm.0 + within.0, "{took} after an absence of {away}, {calm} without");
+    }
+}
+
+/// How long twenty certificates take from the moment when the CA is back, which went just before they were asked for.
+fn until_served(away: Span) -> Span {
+    let mut fleet = fleet(|_| {});
+    fleet.run_for(Span::hours(1)); // its account is there
+    let back = fleet.sim.time() + away;
+    fleet.sim.model().away.insert("first".to_owned(), (fleet.sim.time(), back));
+    for index in 0..20 {
+        let name = fleet.documents.certificate("staging", &format!("web-{index}"), &[], &["nginx"]);
+        fleet.put(name);
+    }
+    fleet.run_until(back);
+    while fleet.sim.model().issued() < 20 {
+        fleet.run_for(Span::seconds(5));
+    }
+    fleet.sim.time().since(back)
 }
 
 #[test]

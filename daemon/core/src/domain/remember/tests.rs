@@ -118,3 +118,29 @@ fn the_environment_is_remembered_for_life() {
     let given = given.surrounded(|at| at.name = "other".parse().unwrap()).noted();
     assert_eq!(given.seen.record.environment.as_ref().unwrap().as_str(), "staging");
 }
+
+#[test]
+fn a_far_side_that_does_not_answer_is_asked_again_after_a_part_of_the_time_that_it_is_away() {
+    let mut given = key().fails(down());
+    let since = NOW;
+    for _ in 0..40 {
+        let until = given.seen.record.trouble.as_ref().unwrap().until.unwrap();
+        let (wait, away) = (until.since(given.now), given.now.since(since));
+        let quarter = Span((away.0 / 4).clamp(Span::seconds(15).0, Span::hours(1).0));
+        assert!((quarter.0..quarter.0 + quarter.0 / 5).contains(&wait.0), "{wait} after {away}");
+        given = given.rested().fails(down());
+    }
+    assert!(given.now > NOW + Span::hours(12));
+}
+
+#[test]
+fn that_the_far_side_was_away_says_nothing_against_the_object() {
+    let mut given = key();
+    for _ in 0..9 {
+        given = given.fails(down()).rested();
+    }
+    let given = given.fails(Failure::new(Reason::KmsRefused, "no"));
+    let trouble = given.seen.record.trouble.as_ref().unwrap();
+    let wait = trouble.until.unwrap().since(given.now);
+    assert!((Span::minutes(10)..Span::minutes(12)).contains(&wait), "{wait}, and not a day");
+}
