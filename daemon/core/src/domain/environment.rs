@@ -119,7 +119,9 @@ impl Noun for Environment {
     fn bears(seen: &mut Seen<Self>, step: &Step, failure: &Failure, now: Moment) -> bool {
         let Step::Act(Effect::Acme(AcmeEffect::Register { issuer, .. })) = step else { return false };
         let before = seen.facts.trouble.get(issuer);
-        let (count, since) = before.map_or((1, now), |trouble| (trouble.count + 1, trouble.since));
+        let count = before.map_or(1, |trouble| trouble.count.saturating_add(1));
+        let alike = before.filter(|trouble| is_away(trouble.failure.reason) == is_away(failure.reason));
+        let since = alike.map_or(now, |trouble| trouble.since);
         let until = match failure.retry {
             Retry::At(at) => Some(at),
             Retry::Later if is_away(failure.reason) => Some(now + knock(now.since(since), Span::minutes(10))),

@@ -60,11 +60,14 @@ impl<N: Noun> Seen<N> {
     pub fn worse(&self, before: Option<&Trouble>, failure: Failure, now: Moment) -> Trouble {
         let count = match before {
             None => 1,
-            // It was the far side that failed so far, which says nothing against the object: but no more than six an hour.
-            Some(before) if is_away(before.reason) && !is_away(failure.reason) => 2,
+            // The far side failed before, which says nothing against the object: no day is lost over it. Yet whoever is refused in
+            // turn with it waits 100 minutes, far from five an hour.
+            Some(before) if is_away(before.reason) && !is_away(failure.reason) => before.count.saturating_add(1).min(3),
             Some(before) => before.count.saturating_add(1),
         };
-        let since = before.map_or(now, |trouble| trouble.since);
+        // How long it is away is not how long something else was wrong before.
+        let alike = before.filter(|before| is_away(before.reason) == is_away(failure.reason));
+        let since = alike.map_or(now, |trouble| trouble.since);
         let until = match failure.retry {
             Retry::At(at) => Some(at),
             Retry::Later if is_away(failure.reason) => Some(self.knock(since, now)),

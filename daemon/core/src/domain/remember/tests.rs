@@ -142,5 +142,28 @@ fn that_the_far_side_was_away_says_nothing_against_the_object() {
     let given = given.fails(Failure::new(Reason::KmsRefused, "no"));
     let trouble = given.seen.record.trouble.as_ref().unwrap();
     let wait = trouble.until.unwrap().since(given.now);
-    assert!((Span::minutes(10)..Span::minutes(12)).contains(&wait), "{wait}, and not a day");
+    assert!((Span::minutes(100)..Span::minutes(110)).contains(&wait), "{wait}, and not a day");
+}
+
+#[test]
+fn refusals_in_turn_with_an_absence_do_not_come_five_times_an_hour() {
+    let (mut given, mut refused) = (key(), Vec::new());
+    for _ in 0..12 {
+        given = given.fails(down()).rested().fails(Failure::new(Reason::KmsRefused, "no"));
+        refused.push(given.now);
+        given = given.rested();
+    }
+    assert!(refused.windows(5).all(|five| five[4].since(five[0]) > Span::hours(1)), "{refused:?}");
+}
+
+#[test]
+fn an_absence_is_counted_from_its_own_beginning_and_not_from_that_of_another_trouble() {
+    let mut given = key();
+    for _ in 0..5 {
+        given = given.fails(Failure::new(Reason::KmsRefused, "no")).rested();
+    }
+    let given = given.fails(down());
+    let trouble = given.seen.record.trouble.as_ref().unwrap();
+    assert_eq!(trouble.since, given.now);
+    assert!(trouble.until.unwrap().since(given.now) < Span::seconds(20));
 }
