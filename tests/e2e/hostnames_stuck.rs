@@ -139,6 +139,8 @@ async fn validation_that_has_timed_out_is_started_again_at_growing_distances() -
     for (distance, (least, most)) in distances.iter().zip([(120, 160), (240, 280), (480, 560)]) {
         ensure!((least..=most).contains(distance), "minutes between starts: {distances:?}");
     }
+    // Until the last start was taken in, what is shown is still what came before it.
+    stage.pass_until_reason(SHOP, STEP, "AwaitingCertificate").await?;
     stage.world.cloudflare().force_ssl_status(&id, "validation_timed_out");
     is_stuck(&stage, "EdgeStuck", "Claviger", &["started again"]).await?;
     // Once it works out, all is forgotten.
